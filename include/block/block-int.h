@@ -1,0 +1,111 @@
+/*
+ * For those who write block drivers. Users of images want block.h.
+ */
+#ifndef EMBR_BLOCK_BLOCK_INT_H
+#define EMBR_BLOCK_BLOCK_INT_H
+
+#include "block/block.h"
+#include "util/co-lock.h"
+#include "util/progress.h"
+
+/* What a format's probe sees of a file. */
+enum { BDRV_PROBE_BYTES = 8192 };
+
+typedef struct BlockLimits {
+    uint32_t request_alignment;     /* power of two, at least 1: offsets and lengths the driver takes */
+    uint32_t buffer_alignment;      /* of memory; 1 unless O_DIRECT */
+    int64_t max_transfer;           /* bytes in one driver call; 0: no limit */
+    int64_t opt_transfer;           /* bytes that are best read at once: cluster, frame; 0: no wish */
+} BlockLimits;
+
+struct BlockDriverState {
+    const BlockDriver *drv;
+    void *opaque;                   /* drv->instance_size bytes, zeroed before open */
+    unsigned refcount;
+    char *filename;
+    int open_flags;
+    int64_t total_bytes;            /* set by open: the length of the disk */
+    BlockLimits limits;             /* set by open; sane defaults before */
+    BlockDriverState *file;         /* owned references */
+    BlockDriverState *backing;
+    char *backing_filename;         /* as recorded in the image; NULL if none */
+    char *backing_format;           /* as recorded; NULL if not */
+    unsigned in_flight;
+    CoSemaphore requests;           /* bounds requests in flight */
+    GError *error;                  /* see bdrv_note_error() */
+};
+
+/*
+ * A driver: a struct of callbacks, registered with block_init() at start-up.
+ * NULL callbacks mean "has not": the block layer gives the right error or does
+ * the obvious (noted below).  All offsets and lengths arriving in callbacks are
+ * within the node and aligned to limits.request_alignment.
+ */
+struct BlockDriver {
+    const char *format_name;
+    bool is_protocol;               /* opens a name, not a child */
+    size_t instance_size;
+
+    /* How sure the driver is that buf (the first len bytes of a file, at most
+     * BDRV_PROBE_BYTES) is of its format: 0 (not) to 100. raw says 1. */
+    int (*bdrv_probe)(const uint8_t *buf, size_t len);
+
+    /* bs->filename and bs->file (for formats) are set.  Sets total_bytes,
+     * limits, backing_filename and backing_format; the block layer opens the
+     * backing image after this, unless told not to. */
+    int coroutine_fn (*bdrv_co_open)(BlockDriverState *bs, const BlockdevOptions *options,
+                                     int flags, GError **errp);
+    void (*bdrv_close)(BlockDriverState *bs);
+
+    int coroutine_fn (*bdrv_co_preadv)(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                       const IOVector *iov, size_t iov_offset,
+                                       BdrvRequestFlags flags);
+    int coroutine_fn (*bdrv_co_pwritev)(BlockDriverState *bs, int64_t offset,
+                                        int64_t bytes, const IOVector *iov,
+                                        size_t iov_offset, BdrvRequestFlags flags);
+    /* NULL or -ENOTSUP: buffers of zeroes are written. */
+    int coroutine_fn (*bdrv_co_pwrite_zeroes)(BlockDriverState *bs, int64_t offset,
+                                              int64_t bytes, BdrvRequestFlags flags);
+    int coroutine_fn (*bdrv_co_flush)(BlockDriverState *bs);
+    int coroutine_fn (*bdrv_co_truncate)(BlockDriverState *bs, int64_t length,
+                                         GError **errp);
+
+    /* NULL: all is data. See bdrv_co_block_status(). */
+    int coroutine_fn (*bdrv_co_block_status)(BlockDriverState *bs, int64_t offset,
+                                             int64_t bytes, int64_t *pnum, int64_t *map,
+                                             BlockDriverState **file);
+
+    /* Adds the format's own part to info (its format-specific member and
+     * whatever of the common ones it knows). */
+    int coroutine_fn (*bdrv_co_get_info)(BlockDriverState *bs, ImageInfo *info,
+                                         GError **errp);
+    int coroutine_fn (*bdrv_co_check)(BlockDriverState *bs, ImageCheck *result,
+                                      GError **errp);
+    int coroutine_fn (*bdrv_co_load_snapshot)(BlockDriverState *bs, const char *id_or_name,
+                                              GError **errp);
+
+    /* Makes an empty image of that many bytes at filename (for protocols and raw). */
+    int coroutine_fn (*bdrv_co_create)(const char *filename, int64_t length, GError **errp);
+
+    /* Sinks: makes the image at filename by pulling from the whole of src,
+     * instead of being pushed blocks.  keyval holds the -o options, parsed by
+     * the driver's own schema type.  On failure nothing is left at filename
+     * that was not there before. */
+    int coroutine_fn (*bdrv_co_ingest)(const char *filename, BlockDriverState *src,
+                                       const char *keyval, Progress *progress,
+                                       GError **errp);
+};
+
+void bdrv_register(BlockDriver *drv);
+const BlockDriver *bdrv_find_driver(const char *format_name);
+/* Calls func for every registered driver, in order of name. */
+void bdrv_foreach_driver(void (*func)(const BlockDriver *drv, void *opaque), void *opaque);
+
+/* In a driver's file, once: block_init(bdrv_qcow2) */
+#define block_init(driver)                                                            \
+    static void __attribute__((constructor)) register_##driver(void)                  \
+    {                                                                                 \
+        bdrv_register(&driver);                                                       \
+    }
+
+#endif

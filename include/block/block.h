@@ -1,0 +1,130 @@
+/*
+ * The block layer: images as a graph of nodes.
+ *
+ * A node (BlockDriverState) is one layer: a file, a format over a file, an
+ * overlay over a backing image.  Users hold a BlockBackend (block-backend.h) on
+ * a node and see the disk; how many layers lie under a read is the graph's
+ * business.
+ *
+ * The graph belongs to one thread, that of its AioContext. Offsets and lengths
+ * are bytes.  Functions with _co_ must run in a coroutine.
+ */
+#ifndef EMBR_BLOCK_BLOCK_H
+#define EMBR_BLOCK_BLOCK_H
+
+#include "util/aio.h"
+#include "util/error.h"
+#include "util/iov.h"
+#include "util/units.h"
+
+typedef struct BlockDriver BlockDriver;
+typedef struct BlockDriverState BlockDriverState;
+typedef struct BlockdevOptions BlockdevOptions;             /* qapi/block.json */
+typedef struct ImageInfo ImageInfo;
+typedef struct ImageCheck ImageCheck;
+
+/* Open flags */
+enum {
+    BDRV_O_RDWR       = 1 << 0,
+    BDRV_O_NO_BACKING = 1 << 1,   /* do not open the backing chain: only this layer is wanted */
+    BDRV_O_CHECK      = 1 << 2,   /* open even if metadata is inconsistent, for check */
+    BDRV_O_NOCACHE    = 1 << 3,   /* O_DIRECT */
+    BDRV_O_PROTOCOL   = 1 << 4,   /* open the bare file: no format probing */
+};
+
+/* Request flags */
+typedef enum BdrvRequestFlags {
+    BDRV_REQ_NONE        = 0,
+    BDRV_REQ_MAY_UNMAP   = 1 << 0,   /* write_zeroes may deallocate */
+    BDRV_REQ_FUA         = 1 << 1,
+    BDRV_REQ_NO_FALLBACK = 1 << 2,   /* write_zeroes: -ENOTSUP rather than writing buffers */
+    BDRV_REQ_WRITE_COMPRESSED = 1 << 3,
+} BdrvRequestFlags;
+
+/* Block status, as a set of bits (the meaning is that of QEMU's documentation) */
+enum {
+    BDRV_BLOCK_DATA         = 1 << 0,   /* has data of its own to be read */
+    BDRV_BLOCK_ZERO         = 1 << 1,   /* reads as zeroes */
+    BDRV_BLOCK_OFFSET_VALID = 1 << 2,   /* *map is the offset in *file of the data */
+    BDRV_BLOCK_RAW          = 1 << 3,   /* driver-internal: ask *file at *map instead */
+    BDRV_BLOCK_ALLOCATED    = 1 << 4,   /* decided by this layer, not by its backing file */
+    BDRV_BLOCK_EOF          = 1 << 5,   /* the range reaches the end of this node */
+    BDRV_BLOCK_COMPRESSED   = 1 << 6,   /* stored compressed */
+};
+
+/*
+ * Opens an image with its backing chain.  format NULL: detected from content,
+ * never from the name.  The result is a reference (bdrv_unref).
+ */
+BlockDriverState *coroutine_fn bdrv_co_open_image(const char *filename, const char *format,
+                                                  int flags, GError **errp);
+/* The same from a node description of the schema. */
+BlockDriverState *coroutine_fn bdrv_co_open(const BlockdevOptions *options, int flags,
+                                            GError **errp);
+BlockDriverState *bdrv_ref(BlockDriverState *bs);
+/* Closes the node when the last reference goes; children follow. Not while
+ * requests are in flight. In or out of a coroutine. NULL is fine. */
+void bdrv_unref(BlockDriverState *bs);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(BlockDriverState, bdrv_unref)
+
+const char *bdrv_format_name(const BlockDriverState *bs);
+/* The name it was opened by, for messages. */
+const char *bdrv_filename(const BlockDriverState *bs);
+int64_t bdrv_length(const BlockDriverState *bs);
+bool bdrv_is_read_only(const BlockDriverState *bs);
+/* The layer below that unallocated ranges are read from; NULL if none. */
+BlockDriverState *bdrv_backing(const BlockDriverState *bs);
+/* The node that holds this one's data and metadata; NULL for protocols. */
+BlockDriverState *bdrv_file(const BlockDriverState *bs);
+
+/*
+ * Requests.  0 or -errno.  Any offset and length within the node; alignment the
+ * driver needs is seen to here.  Reads of a protocol node (file) past its end
+ * yield zeroes; reads of any other node past its end are -EINVAL.
+ */
+int coroutine_fn bdrv_co_preadv(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                const IOVector *iov, size_t iov_offset,
+                                BdrvRequestFlags flags);
+int coroutine_fn bdrv_co_pwritev(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                 const IOVector *iov, size_t iov_offset,
+                                 BdrvRequestFlags flags);
+int coroutine_fn bdrv_co_pread(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                               void *buf, BdrvRequestFlags flags);
+int coroutine_fn bdrv_co_pwrite(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                const void *buf, BdrvRequestFlags flags);
+int coroutine_fn bdrv_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
+                                       int64_t bytes, BdrvRequestFlags flags);
+int coroutine_fn bdrv_co_flush(BlockDriverState *bs);
+int coroutine_fn bdrv_co_truncate(BlockDriverState *bs, int64_t length, GError **errp);
+
+/*
+ * What is at offset: *pnum > 0 bytes of one kind, at most bytes.  This layer and
+ * the files under it only, not its backing chain.  map and file may be NULL; a
+ * *file is not a reference.  The bits above or -errno.
+ */
+int coroutine_fn bdrv_co_block_status(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                      int64_t *pnum, int64_t *map, BlockDriverState **file);
+/* The same over the chain from bs down to, not including, base (NULL: all).
+ * depth (may be NULL): how many layers down the range was found. */
+int coroutine_fn bdrv_co_block_status_above(BlockDriverState *bs, BlockDriverState *base,
+                                            int64_t offset, int64_t bytes, int64_t *pnum,
+                                            int64_t *map, BlockDriverState **file,
+                                            int *depth);
+
+/* What `info` says of this node alone (not its backing chain). */
+ImageInfo *coroutine_fn bdrv_co_image_info(BlockDriverState *bs, GError **errp);
+/* `check`; EMBR_ERROR_UNSUPPORTED if the format has none.  The caller frees the
+ * result (image_check_free). */
+ImageCheck *coroutine_fn bdrv_co_check(BlockDriverState *bs, GError **errp);
+/* From now on reads show the internal snapshot with that ID or name. */
+int coroutine_fn bdrv_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,
+                                       GError **errp);
+
+/* The text of the error behind the last -errno of a request to bs or below, for
+ * the message "vm.qcow2: L2 entry ... ".  NULL if there is none.  Taken: the
+ * caller owns it, and the node forgets it. */
+GError *bdrv_take_error(BlockDriverState *bs);
+/* Drivers: say why a request fails. Keeps the first until taken; takes error. */
+void bdrv_note_error(BlockDriverState *bs, GError *error);
+
+#endif

@@ -1,0 +1,43 @@
+/*
+ * One name space over all volumes of a disk: "/p3/etc/os-release".
+ *
+ * Each volume is a top-level folder named pN after its partition number; a disk
+ * that is one bare filesystem has its root at "/".
+ */
+#ifndef EMBR_FS_TREE_H
+#define EMBR_FS_TREE_H
+
+#include "fs/volume.h"
+
+typedef struct FsTree FsTree;
+
+/* Where a path leads. volume and fs belong to the tree; both are NULL for the top
+ * folder of a partitioned disk. */
+typedef struct FsNode {
+    Volume *volume;
+    Filesystem *fs;
+    FsIno ino;
+    FsStat stat;
+} FsNode;
+
+enum {
+    FS_RESOLVE_NOFOLLOW = 1 << 0,       /* do not follow a symlink in the last part */
+};
+
+FsTree *coroutine_fn fs_tree_co_open(BlockBackend *disk, GError **errp);
+void fs_tree_free(FsTree *tree);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsTree, fs_tree_free)
+
+const VolumeTable *fs_tree_volumes(const FsTree *tree);
+bool fs_tree_is_bare(const FsTree *tree);
+
+/* Opens the volume's filesystem when first asked; errors name the volume and say
+ * what is on it. */
+Filesystem *coroutine_fn fs_tree_co_filesystem(FsTree *tree, Volume *volume, GError **errp);
+
+/* Symlinks are followed as the guest would: absolute ones start at their
+ * volume's root; ".." at the root stays there; 40 of them are too many. */
+bool coroutine_fn fs_tree_co_resolve(FsTree *tree, const char *path, unsigned flags,
+                                     FsNode *node, GError **errp);
+
+#endif

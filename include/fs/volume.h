@@ -1,0 +1,61 @@
+/*
+ * Volumes: the partitions of a disk, found by partition drivers.
+ */
+#ifndef EMBR_FS_VOLUME_H
+#define EMBR_FS_VOLUME_H
+
+#include "fs/fs.h"
+
+typedef struct VolumeInfo VolumeInfo;       /* qapi/volume.json: number, type, offset, ... */
+
+typedef struct Volume {
+    VolumeInfo *info;
+    BlockBackend *blk;                      /* a slice of the disk */
+    const FsDriver *fs_driver;              /* what its content was recognised as; NULL */
+} Volume;
+
+typedef struct VolumeTable {
+    const char *type;                       /* "gpt", "dos", "none" */
+    uint32_t sector_size;                   /* bytes */
+    char *disk_id;                          /* GUID or 32-bit signature in hex; NULL if none */
+    GPtrArray *volumes;                     /* of Volume*, in order of number */
+    GPtrArray *warnings;                    /* of char* */
+} VolumeTable;
+
+/* What partition drivers fill in: one partition. Strings are owned. */
+typedef struct PartitionEntry {
+    unsigned number;                        /* as Linux numbers them: pN */
+    uint64_t offset, size;                  /* bytes on the disk */
+    char *type;                             /* GUID in lower case or "0x83" */
+    char *type_name;                        /* "Linux filesystem"; NULL if not known */
+    char *name;                             /* GPT's partition name in UTF-8; NULL */
+    char *uuid;                             /* partition's own; NULL */
+    bool bootable;
+} PartitionEntry;
+
+typedef struct PartitionDriver {
+    const char *name;
+    /* True: the disk has such a table. A damaged one counts if it can be told
+     * for one; opening it then gives the error.  sector_size is a candidate:
+     * drivers are asked for 512 and then 4096. */
+    bool coroutine_fn (*part_co_probe)(BlockBackend *disk, uint32_t sector_size);
+    bool coroutine_fn (*part_co_read)(BlockBackend *disk, uint32_t sector_size,
+                                      VolumeTable *table, GArray *entries /* PartitionEntry */,
+                                      GError **errp);
+    int priority;                           /* higher is asked first: gpt before mbr */
+} PartitionDriver;
+
+void partition_register(const PartitionDriver *drv);
+#define partition_init(driver)                                                        \
+    static void __attribute__((constructor)) register_##driver(void)                  \
+    {                                                                                 \
+        partition_register(&driver);                                                  \
+    }
+
+/* A disk without a table is one volume, number 0, of type "none", whether a
+ * filesystem is recognised on it or not. */
+VolumeTable *coroutine_fn volume_table_co_open(BlockBackend *disk, GError **errp);
+void volume_table_free(VolumeTable *table);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VolumeTable, volume_table_free)
+
+#endif
