@@ -11,6 +11,8 @@
 #ifndef EMBR_UTIL_COROUTINE_H
 #define EMBR_UTIL_COROUTINE_H
 
+#include <inttypes.h>
+#include <stdbool.h>
 #include <glib.h>
 
 /* Marks a function that may yield and so must run in a coroutine.  Such a

@@ -7,6 +7,8 @@
 #ifndef EMBR_UTIL_ENDIAN_H
 #define EMBR_UTIL_ENDIAN_H
 
+#include <inttypes.h>
+#include <stdbool.h>
 #include <glib.h>
 #include <string.h>
 

@@ -5,6 +5,8 @@
 #define EMBR_UTIL_IOV_H
 
 #include <sys/uio.h>
+#include <inttypes.h>
+#include <stdbool.h>
 #include <glib.h>
 
 typedef struct IOVector {

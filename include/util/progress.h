@@ -9,6 +9,8 @@
 #define EMBR_UTIL_PROGRESS_H
 
 #include <stdio.h>
+#include <inttypes.h>
+#include <stdbool.h>
 #include <glib.h>
 
 typedef struct Progress Progress;

@@ -2,6 +2,8 @@
 #ifndef EMBR_UTIL_UNITS_H
 #define EMBR_UTIL_UNITS_H
 
+#include <inttypes.h>
+#include <stdbool.h>
 #include <glib.h>
 
 #define KiB (INT64_C(1) << 10)
