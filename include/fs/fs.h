@@ -60,6 +60,9 @@ typedef struct FsDirBatch {
 void fs_dir_batch_init(FsDirBatch *batch);
 void fs_dir_batch_clear(FsDirBatch *batch);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FsDirBatch, fs_dir_batch_clear)
+/* Forgets the entries, keeps the cursor: before asking for the next ones, unless
+ * all are wanted together. */
+void fs_dir_batch_drop_entries(FsDirBatch *batch);
 /* Drivers: name need not be NUL-terminated. */
 void fs_dir_batch_add(FsDirBatch *batch, FsIno ino, uint8_t type, const char *name, size_t len);
 
@@ -108,6 +111,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FsIdent, fs_ident_clear)
 struct FsDriver {
     const char *name;
     size_t instance_size;
+    int priority;                       /* higher is asked first: containers before filesystems */
+    bool is_container;                  /* what holds other volumes (LVM, RAID, LUKS), or swap */
     /* True: this is mine; ident is filled. Reads what it wants through blk;
      * a volume that cannot be read is not mine.  A driver without fs_co_open
      * only recognises. */
