@@ -1,0 +1,1 @@
+"""The QAPI schema language, and C made from it."""
