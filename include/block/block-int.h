@@ -18,6 +18,13 @@ typedef struct BlockLimits {
     int64_t opt_transfer;           /* bytes that are best read at once: cluster, frame; 0: no wish */
 } BlockLimits;
 
+/* Which file of the host a protocol node stands for: two nodes of one identity
+ * are one file, whatever they are called.  {0, 0}: not known. */
+typedef struct BlockIdentity {
+    uint64_t device;
+    uint64_t inode;
+} BlockIdentity;
+
 struct BlockDriverState {
     const BlockDriver *drv;
     void *opaque;                   /* drv->instance_size bytes, zeroed before open */
@@ -26,12 +33,16 @@ struct BlockDriverState {
     int open_flags;
     int64_t total_bytes;            /* set by open: the length of the disk */
     BlockLimits limits;             /* set by open; sane defaults before */
+    BlockIdentity identity;         /* set by open of protocols */
     BlockDriverState *file;         /* owned references */
+    BlockDriverState *data_file;    /* guest data kept apart from file; set by the driver */
     BlockDriverState *backing;
     char *backing_filename;         /* as recorded in the image; NULL if none */
     char *backing_format;           /* as recorded; NULL if not */
     unsigned in_flight;
     CoSemaphore requests;           /* bounds requests in flight */
+    CoRwlock unaligned_writes;      /* held for writing while a block is read, changed, written */
+    bool new_stack;                 /* deep in a chain: requests go on on a fresh coroutine */
     GError *error;                  /* see bdrv_note_error() */
 };
 
@@ -70,10 +81,17 @@ struct BlockDriver {
     int coroutine_fn (*bdrv_co_truncate)(BlockDriverState *bs, int64_t length,
                                          GError **errp);
 
-    /* NULL: all is data. See bdrv_co_block_status(). */
+    /* NULL: all is data.  See bdrv_co_block_status(), which adds ALLOCATED to
+     * DATA or ZERO, ZERO where neither this layer nor a backing file has data, and
+     * EOF.  Neither DATA nor ZERO: the backing file decides. */
     int coroutine_fn (*bdrv_co_block_status)(BlockDriverState *bs, int64_t offset,
                                              int64_t bytes, int64_t *pnum, int64_t *map,
                                              BlockDriverState **file);
+
+    /* Protocols: bytes taken on the host's disk, or -errno. */
+    int64_t coroutine_fn (*bdrv_co_allocated_size)(BlockDriverState *bs);
+    /* A newly created image reads as zeroes.  NULL: not sure. */
+    bool (*bdrv_has_zero_init)(BlockDriverState *bs);
 
     /* Adds the format's own part to info (its format-specific member and
      * whatever of the common ones it knows). */
@@ -100,6 +118,11 @@ void bdrv_register(BlockDriver *drv);
 const BlockDriver *bdrv_find_driver(const char *format_name);
 /* Calls func for every registered driver, in order of name. */
 void bdrv_foreach_driver(void (*func)(const BlockDriver *drv, void *opaque), void *opaque);
+
+/* A node without children, not open yet, with sane limits; takes file (may be
+ * NULL).  For drivers and tests that make nodes by other means than a name. */
+BlockDriverState *bdrv_new_node(const BlockDriver *drv, const char *filename, int flags,
+                                BlockDriverState *file);
 
 /* In a driver's file, once: block_init(bdrv_qcow2) */
 #define block_init(driver)                                                            \

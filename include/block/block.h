@@ -61,6 +61,17 @@ BlockDriverState *coroutine_fn bdrv_co_open_image(const char *filename, const ch
 /* The same from a node description of the schema. */
 BlockDriverState *coroutine_fn bdrv_co_open(const BlockdevOptions *options, int flags,
                                             GError **errp);
+/* A format over a node that is open already; format NULL: detected.  Takes a
+ * reference of its own on file.  A relative backing name counts from the
+ * directory in file's name. */
+BlockDriverState *coroutine_fn bdrv_co_open_over(BlockDriverState *file, const char *format,
+                                                 int flags, GError **errp);
+/* A protocol node whose content is bytes (a reference of its own is taken); it
+ * cannot be written.  name is for messages. */
+BlockDriverState *bdrv_new_memory(GBytes *bytes, const char *name);
+/* Makes an empty image of length bytes.  What was at filename is gone. */
+bool coroutine_fn bdrv_co_create_image(const char *filename, const char *format,
+                                       int64_t length, GError **errp);
 BlockDriverState *bdrv_ref(BlockDriverState *bs);
 /* Closes the node when the last reference goes; children follow. Not while
  * requests are in flight. In or out of a coroutine. NULL is fine. */
@@ -77,10 +88,17 @@ BlockDriverState *bdrv_backing(const BlockDriverState *bs);
 /* The node that holds this one's data and metadata; NULL for protocols. */
 BlockDriverState *bdrv_file(const BlockDriverState *bs);
 
+/* True if an image just created by bdrv_co_create_image() is known to read as
+ * zeroes (a file is, a block device is not). */
+bool bdrv_has_zero_init(BlockDriverState *bs);
+/* The name of the backing file as this node would open it; NULL if it has none. */
+char *bdrv_full_backing_filename(const BlockDriverState *bs);
+
 /*
  * Requests.  0 or -errno.  Any offset and length within the node; alignment the
  * driver needs is seen to here.  Reads of a protocol node (file) past its end
- * yield zeroes; reads of any other node past its end are -EINVAL.
+ * yield zeroes and writes there make it grow; requests to any other node past
+ * its end are -EINVAL.  Writes to a node not opened with BDRV_O_RDWR: -EROFS.
  */
 int coroutine_fn bdrv_co_preadv(BlockDriverState *bs, int64_t offset, int64_t bytes,
                                 const IOVector *iov, size_t iov_offset,
