@@ -28,6 +28,16 @@ void fs_register(const FsDriver *drv)
     g_ptr_array_sort(drivers, compare_drivers);
 }
 
+static void make_utf8(char **text)
+{
+    if (*text && !g_utf8_validate(*text, -1, NULL)) {
+        char *valid = g_utf8_make_valid(*text, -1);
+
+        g_free(*text);
+        *text = valid;
+    }
+}
+
 const FsDriver *coroutine_fn fs_co_probe(BlockBackend *blk, FsIdent *ident)
 {
     for (guint i = 0; drivers && i < drivers->len; i++) {
@@ -35,6 +45,8 @@ const FsDriver *coroutine_fn fs_co_probe(BlockBackend *blk, FsIdent *ident)
         g_auto(FsIdent) found = {0};
 
         if (drv->fs_co_probe(blk, &found)) {
+            make_utf8(&found.label);
+            make_utf8(&found.uuid);
             *ident = found;
             found = (FsIdent){0};
             return drv;
@@ -163,7 +175,38 @@ void fs_xattr_free(FsXattr *xattr)
 bool coroutine_fn fs_co_stat(Filesystem *fs, FsIno ino, FsStat *st, GError **errp)
 {
     *st = (FsStat){0};
-    return fs->drv->fs_co_stat(fs, ino, st, errp);
+    if (!fs->drv->fs_co_stat(fs, ino, st, errp)) {
+        return false;
+    }
+    st->ino = ino;
+    return true;
+}
+
+/* No driver's mistake and no hostile disk gets such a name past this. */
+static bool is_usable_name(const FsDirEntry *entry)
+{
+    return entry->name_len && strlen(entry->name) == entry->name_len &&
+           !strchr(entry->name, '/') && strcmp(entry->name, ".") &&
+           strcmp(entry->name, "..");
+}
+
+static void drop_unusable_names(Filesystem *fs, FsIno dir, FsDirBatch *batch, guint from)
+{
+    guint kept = from;
+
+    for (guint i = from; i < batch->entries->len; i++) {
+        FsDirEntry *entry = &g_array_index(batch->entries, FsDirEntry, i);
+
+        if (is_usable_name(entry) && entry->ino) {
+            g_array_index(batch->entries, FsDirEntry, kept++) = *entry;
+            continue;
+        }
+        g_autofree char *shown = g_strescape(entry->name, NULL);
+        fs_warn(fs, "%s: directory inode %" PRIu64
+                    ": entry '%s' (inode %" PRIu64 ") can be no file; it is left out",
+                blk_name(fs->blk), dir, shown, entry->ino);
+    }
+    g_array_set_size(batch->entries, kept);
 }
 
 bool coroutine_fn fs_co_readdir(Filesystem *fs, FsIno dir, FsDirBatch *batch, GError **errp)
@@ -180,6 +223,7 @@ bool coroutine_fn fs_co_readdir(Filesystem *fs, FsIno dir, FsDirBatch *batch, GE
                     blk_name(fs->blk), dir, cursor);
         return false;
     }
+    drop_unusable_names(fs, dir, batch, before);
     return true;
 }
 

@@ -31,6 +31,7 @@ typedef struct PartitionEntry {
     char *name;                             /* GPT's partition name in UTF-8; NULL */
     char *uuid;                             /* partition's own; NULL */
     bool bootable;
+    bool is_extended;                       /* only holds others, which are listed, too */
 } PartitionEntry;
 
 typedef struct PartitionDriver {
@@ -55,6 +56,8 @@ void partition_register(const PartitionDriver *drv);
 /* A disk without a table is one volume, number 0, of type "none", whether a
  * filesystem is recognised on it or not. */
 VolumeTable *coroutine_fn volume_table_co_open(BlockBackend *disk, GError **errp);
+/* The volume of that number; NULL if there is none. */
+Volume *volume_table_find(const VolumeTable *table, unsigned number);
 void volume_table_free(VolumeTable *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VolumeTable, volume_table_free)
 

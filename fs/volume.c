@@ -1,0 +1,251 @@
+/* The partition drivers' registry, and the table of a disk's volumes. */
+#include "fs/partition.h"
+#include "qapi-types.h"
+
+enum { VOLUME_WARNINGS_MAX = 100 };
+
+static GPtrArray *drivers;      /* of const PartitionDriver *, first to be asked first */
+
+static gint compare_drivers(gconstpointer a, gconstpointer b)
+{
+    const PartitionDriver *da = *(const PartitionDriver *const *)a;
+    const PartitionDriver *db = *(const PartitionDriver *const *)b;
+
+    if (da->priority != db->priority) {
+        return da->priority > db->priority ? -1 : 1;
+    }
+    return strcmp(da->name, db->name);
+}
+
+void partition_register(const PartitionDriver *drv)
+{
+    if (!drivers) {
+        drivers = g_ptr_array_new();
+    }
+    g_ptr_array_add(drivers, (gpointer)drv);
+    g_ptr_array_sort(drivers, compare_drivers);
+}
+
+static const PartitionDriver *coroutine_fn co_find_driver(BlockBackend *disk,
+                                                          uint32_t *sector_size)
+{
+    static const uint32_t candidates[] = { 512, 4096 };
+
+    for (guint i = 0; drivers && i < drivers->len; i++) {
+        const PartitionDriver *drv = g_ptr_array_index(drivers, i);
+
+        for (guint k = 0; k < G_N_ELEMENTS(candidates); k++) {
+            if (drv->part_co_probe(disk, candidates[k])) {
+                *sector_size = candidates[k];
+                return drv;
+            }
+        }
+    }
+    return NULL;
+}
+
+char *guid_to_string(const uint8_t guid[16])
+{
+    return g_strdup_printf("%08x-%04x-%04x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+                           le32_load(guid), le16_load(guid + 4), le16_load(guid + 6),
+                           guid[8], guid[9], guid[10], guid[11], guid[12], guid[13],
+                           guid[14], guid[15]);
+}
+
+void volume_table_warn(VolumeTable *table, const char *format, ...)
+{
+    if (table->warnings->len > VOLUME_WARNINGS_MAX) {
+        return;
+    }
+    if (table->warnings->len == VOLUME_WARNINGS_MAX) {
+        g_ptr_array_add(table->warnings,
+                        g_strdup_printf("more than %d warnings; the rest are left out",
+                                        VOLUME_WARNINGS_MAX));
+        return;
+    }
+
+    va_list args;
+    va_start(args, format);
+    g_ptr_array_add(table->warnings, g_strdup_vprintf(format, args));
+    va_end(args);
+}
+
+static void partition_entry_clear(gpointer data)
+{
+    PartitionEntry *entry = data;
+
+    g_free(entry->type);
+    g_free(entry->type_name);
+    g_free(entry->name);
+    g_free(entry->uuid);
+}
+
+static gint compare_numbers(gconstpointer a, gconstpointer b)
+{
+    const PartitionEntry *ea = a, *eb = b;
+
+    return (ea->number > eb->number) - (ea->number < eb->number);
+}
+
+static gint compare_offsets(gconstpointer a, gconstpointer b)
+{
+    const PartitionEntry *ea = *(const PartitionEntry *const *)a;
+    const PartitionEntry *eb = *(const PartitionEntry *const *)b;
+
+    return (ea->offset > eb->offset) - (ea->offset < eb->offset);
+}
+
+/* An extended partition is expected to lie over its logical ones. */
+static void warn_of_overlaps(BlockBackend *disk, VolumeTable *table, const GArray *entries)
+{
+    g_autoptr(GPtrArray) sorted = g_ptr_array_new();
+    const PartitionEntry *widest = NULL;
+
+    for (guint i = 0; i < entries->len; i++) {
+        PartitionEntry *entry = &g_array_index(entries, PartitionEntry, i);
+
+        if (!entry->is_extended) {
+            g_ptr_array_add(sorted, entry);
+        }
+    }
+    g_ptr_array_sort(sorted, compare_offsets);
+    for (guint i = 0; i < sorted->len; i++) {
+        const PartitionEntry *entry = g_ptr_array_index(sorted, i);
+
+        if (widest && entry->offset < widest->offset + widest->size) {
+            volume_table_warn(table, "%s: partitions %u and %u overlap at offset 0x%" PRIx64,
+                              blk_name(disk), widest->number, entry->number,
+                              entry->offset);
+        }
+        if (!widest || entry->offset + entry->size > widest->offset + widest->size) {
+            widest = entry;
+        }
+    }
+}
+
+static void warn_if_outside(BlockBackend *disk, VolumeTable *table,
+                            const PartitionEntry *entry)
+{
+    if (!range_fits(entry->offset, entry->size, blk_length(disk))) {
+        volume_table_warn(table,
+                          "%s: partition %u (offset 0x%" PRIx64 ", %" PRIu64
+                          " bytes) reaches past the end of the disk (0x%" PRIx64 ")",
+                          blk_name(disk), entry->number, entry->offset, entry->size,
+                          blk_length(disk));
+    }
+}
+
+static void volume_free(gpointer data)
+{
+    Volume *volume = data;
+
+    volume_info_free(volume->info);
+    blk_unref(volume->blk);
+    g_free(volume);
+}
+
+static void coroutine_fn co_recognise(Volume *volume)
+{
+    g_auto(FsIdent) ident = {0};
+
+    volume->fs_driver = fs_co_probe(volume->blk, &ident);
+    if (volume->fs_driver) {
+        volume->info->filesystem = g_strdup(ident.type);
+        volume->info->label = g_steal_pointer(&ident.label);
+        volume->info->uuid = g_steal_pointer(&ident.uuid);
+    }
+}
+
+static Volume *volume_new(BlockBackend *disk, const PartitionEntry *entry)
+{
+    Volume *volume = g_new0(Volume, 1);
+
+    volume->info = g_new0(VolumeInfo, 1);
+    *volume->info = (VolumeInfo){
+        .number = entry->number,
+        .type = g_strdup(entry->type),
+        .type_name = g_strdup(entry->type_name),
+        .partition_name = g_strdup(entry->name),
+        .partition_uuid = g_strdup(entry->uuid),
+        .bootable = entry->bootable,
+        .offset = entry->offset,
+        .size = entry->size,
+    };
+    volume->blk = blk_new_slice(disk, entry->offset, entry->size);
+    return volume;
+}
+
+static VolumeTable *volume_table_new(const char *type, uint32_t sector_size)
+{
+    VolumeTable *table = g_new0(VolumeTable, 1);
+
+    table->type = type;
+    table->sector_size = sector_size;
+    table->volumes = g_ptr_array_new_with_free_func(volume_free);
+    table->warnings = g_ptr_array_new_with_free_func(g_free);
+    return table;
+}
+
+static VolumeTable *coroutine_fn co_open_bare(BlockBackend *disk)
+{
+    VolumeTable *table = volume_table_new("none", 512);
+    PartitionEntry whole = { .size = blk_length(disk), .type = (char *)"none" };
+    Volume *volume = volume_new(disk, &whole);
+
+    co_recognise(volume);
+    g_ptr_array_add(table->volumes, volume);
+    return table;
+}
+
+VolumeTable *coroutine_fn volume_table_co_open(BlockBackend *disk, GError **errp)
+{
+    uint32_t sector_size;
+    const PartitionDriver *drv = co_find_driver(disk, &sector_size);
+
+    if (!drv) {
+        return co_open_bare(disk);
+    }
+
+    g_autoptr(VolumeTable) table = volume_table_new(drv->name, sector_size);
+    g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(PartitionEntry));
+    g_array_set_clear_func(entries, partition_entry_clear);
+    if (!drv->part_co_read(disk, sector_size, table, entries, errp)) {
+        return NULL;
+    }
+
+    g_array_sort(entries, compare_numbers);
+    for (guint i = 0; i < entries->len; i++) {
+        const PartitionEntry *entry = &g_array_index(entries, PartitionEntry, i);
+        Volume *volume = volume_new(disk, entry);
+
+        g_ptr_array_add(table->volumes, volume);
+        warn_if_outside(disk, table, entry);
+        if (!entry->is_extended) {
+            co_recognise(volume);
+        }
+    }
+    warn_of_overlaps(disk, table, entries);
+    return g_steal_pointer(&table);
+}
+
+void volume_table_free(VolumeTable *table)
+{
+    if (table) {
+        g_free(table->disk_id);
+        g_ptr_array_unref(table->volumes);
+        g_ptr_array_unref(table->warnings);
+        g_free(table);
+    }
+}
+
+Volume *volume_table_find(const VolumeTable *table, unsigned number)
+{
+    for (guint i = 0; i < table->volumes->len; i++) {
+        Volume *volume = g_ptr_array_index(table->volumes, i);
+
+        if (volume->info->number == number) {
+            return volume;
+        }
+    }
+    return NULL;
+}
