@@ -79,17 +79,20 @@ typedef enum EngramObjectType {
     ENGRAM_OBJECT_RECALL     = 15,  /* reserved */
 } EngramObjectType;
 
-typedef enum EngramCodec {
-    ENGRAM_CODEC_STORE = 0,
-    ENGRAM_CODEC_ZSTD  = 1,
-} EngramCodec;
+typedef enum EngramObjectCodec {
+    ENGRAM_OBJECT_CODEC_STORE = 0,
+    ENGRAM_OBJECT_CODEC_ZSTD  = 1,
+} EngramObjectCodec;
 
-enum { ENGRAM_OBJECT_ENCRYPTED = 1 << 0 };
+enum {
+    ENGRAM_OBJECT_ENCRYPTED = 1 << 0,
+    ENGRAM_ENCRYPTION_BYTES = 12 + 16,  /* of nonce and tag in an encrypted payload */
+};
 
 typedef struct EngramObjectHeader {
     uint8_t magic[4];               /* "EOBJ" */
     uint8_t type;                   /* EngramObjectType */
-    uint8_t codec;                  /* EngramCodec */
+    uint8_t codec;                  /* EngramObjectCodec */
     uint8_t flags;
     uint8_t profile;                /* of frames: index in the profile table; else 0 */
     le32_t stored;                  /* bytes of payload in the file */

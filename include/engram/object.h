@@ -1,0 +1,70 @@
+/*
+ * Objects: how everything behind the slots of an engram is wrapped.
+ *
+ * Pure functions over memory, for any thread; each thread keeps its own zstd
+ * contexts.  Errors name the object by type and offset; callers prefix the file.
+ */
+#ifndef EMBR_ENGRAM_OBJECT_H
+#define EMBR_ENGRAM_OBJECT_H
+
+#include "engram/format.h"
+
+/* What the header of an object says, in the machine's own integers. */
+typedef struct EngramObjectInfo {
+    EngramObjectType type;
+    EngramObjectCodec codec;
+    uint8_t flags;
+    uint8_t profile;
+    uint32_t stored;                /* bytes of payload */
+    uint32_t raw;                   /* of it once decoded */
+} EngramObjectInfo;
+
+enum { ENGRAM_LEVEL_STORE = G_MININT };
+
+/* "frame", "chunk list", ...; "object of unknown type" */
+const char *engram_object_type_name(EngramObjectType type);
+/* Most bytes an object of that type decodes to. */
+uint32_t engram_object_max_raw(EngramObjectType type);
+
+/* XXH3-64, seed 0. */
+uint64_t engram_checksum(const void *data, size_t len);
+
+EngramRef engram_ref_make(uint64_t offset, uint32_t stored, uint32_t raw);
+static inline bool engram_ref_is_none(const EngramRef *ref)
+{
+    return !le64_get(ref->offset) && !le32_get(ref->stored) && !le32_get(ref->raw);
+}
+static inline bool engram_ref_equal(const EngramRef *a, const EngramRef *b)
+{
+    return memcmp(a, b, sizeof(*a)) == 0;
+}
+/* Bytes of the file the object takes with its padding. */
+uint64_t engram_ref_span(const EngramRef *ref);
+/* The object that ref speaks of can exist: it lies between the slots and end, is
+ * aligned, and its sizes are possible for type. */
+bool engram_ref_check(const EngramRef *ref, EngramObjectType type, uint64_t end,
+                      GError **errp);
+
+/*
+ * Appends an object to out: header, payload, padding.  It is compressed by zstd
+ * at level, or stored as it is if level is ENGRAM_LEVEL_STORE or compression saves
+ * less than 1/64.  len is at most engram_object_max_raw(type).  Returns its
+ * reference, with the offset it has if out's first byte comes to be at base.
+ */
+EngramRef engram_object_append(GByteArray *out, uint64_t base, EngramObjectType type,
+                               uint8_t profile, int level, const void *raw, size_t len);
+
+/* Reads the header of the object at offset (for messages). len is what there is
+ * of the file from there on; the payload need not be there. */
+bool engram_object_parse_header(const void *data, size_t len, uint64_t offset,
+                                EngramObjectInfo *info, GError **errp);
+
+/*
+ * Verifies and decodes the object that ref speaks of: data is its ref->stored
+ * bytes.  raw has room for ref->raw bytes; all of them are written.  info may be
+ * NULL.  Encrypted objects are EMBR_ERROR_UNSUPPORTED.
+ */
+bool engram_object_decode(const void *data, const EngramRef *ref, EngramObjectType type,
+                          void *raw, EngramObjectInfo *info, GError **errp);
+
+#endif
