@@ -1,0 +1,496 @@
+/*
+ * Directories.  A cursor is a byte offset in the directory.  When a block or an
+ * entry is damaged, the call that meets it fails with the cursor already behind it,
+ * so that whoever wants the rest may go on.
+ */
+#include <dirent.h>
+#include "ext4.h"
+
+enum {
+    READ_BYTES = 128 * 1024,
+    INLINE_PARENT_BYTES = 4,
+};
+
+static uint32_t record_bytes(const Ext4DirBlock *block, const Ext4DirEntry *entry)
+{
+    uint32_t len = le16_get(entry->rec_len);
+
+    /* What does not fit 16 bits in blocks of 64 KiB: the block, or the two low bits. */
+    if (block->bytes >= 65536) {
+        return len == 0 || len == 65535 ? block->bytes : (len & 65532) | (len & 3) << 16;
+    }
+    return len;
+}
+
+static uint8_t entry_type(const Ext4State *s, const Ext4DirEntry *entry)
+{
+    static const uint8_t types[] = {
+        DT_UNKNOWN, DT_REG, DT_DIR, DT_CHR, DT_BLK, DT_FIFO, DT_SOCK, DT_LNK,
+    };
+
+    if (!(s->geo.incompat & EXT4_INCOMPAT_FILETYPE) ||
+        entry->file_type >= G_N_ELEMENTS(types)) {
+        return DT_UNKNOWN;
+    }
+    return types[entry->file_type];
+}
+
+static bool is_dot_or_dotdot(const Ext4DirEntry *entry)
+{
+    return (entry->name_len == 1 && entry->name[0] == '.') ||
+           (entry->name_len == 2 && entry->name[0] == '.' && entry->name[1] == '.');
+}
+
+static const char *entry_damage(const Ext4State *s, const Ext4DirBlock *block,
+                                const Ext4DirEntry *entry)
+{
+    if (le32_get(entry->inode) > s->geo.inodes_count) {
+        return "inode number is too large";
+    }
+    if (!entry->name_len) {
+        return "name is empty";
+    }
+    if (!(block->dir->flags & EXT4_ENCRYPT_FL) &&
+        (memchr(entry->name, '/', entry->name_len) ||
+         memchr(entry->name, 0, entry->name_len))) {
+        return "name has a NUL or a slash";
+    }
+    return NULL;
+}
+
+bool ext4_dir_block_next(const Ext4State *s, const Ext4DirBlock *block, uint32_t *pos,
+                         Ext4Name *name, GError **errp)
+{
+    while (*pos < block->bytes) {
+        const Ext4DirEntry *entry = (const Ext4DirEntry *)(block->data + *pos);
+        uint64_t offset = block->offset + *pos;
+        uint32_t left = block->bytes - *pos;
+        uint32_t len = left < sizeof(*entry) ? 0 : record_bytes(block, entry);
+
+        if (left < sizeof(*entry) && block->is_inline) {
+            *pos = block->bytes;
+            return false;
+        }
+        if (len < sizeof(*entry) || len % 4 || len > left ||
+            sizeof(*entry) + entry->name_len > len) {
+            ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
+                       "directory inode %" PRIu64 ": entry of %u bytes with a name of %u, "
+                       "expected a multiple of 4 up to %u", block->dir->ino, len,
+                       left < sizeof(*entry) ? 0 : entry->name_len, left);
+            *pos = block->bytes;
+            return false;
+        }
+        *pos += len;
+        if (!le32_get(entry->inode) || is_dot_or_dotdot(entry)) {
+            continue;
+        }
+
+        const char *damage = entry_damage(s, block, entry);
+
+        if (damage) {
+            ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
+                       "directory inode %" PRIu64 ": an entry's %s (inode %u, name of %u "
+                       "bytes)", block->dir->ino, damage, le32_get(entry->inode),
+                       entry->name_len);
+            return false;
+        }
+        *name = (Ext4Name){
+            .ino = le32_get(entry->inode),
+            .type = entry_type(s, entry),
+            .name = entry->name,
+            .len = entry->name_len,
+        };
+        return true;
+    }
+    return false;
+}
+
+/* Where the index entries of a block of a hashed directory start; 0 if it is a leaf. */
+static uint32_t index_entries_at(const Ext4DirBlock *block)
+{
+    const Ext4DirEntry *first = (const Ext4DirEntry *)block->data;
+
+    if (!(block->dir->flags & EXT4_INDEX_FL)) {
+        return 0;
+    }
+    if (record_bytes(block, first) == block->bytes) {
+        return le32_get(first->inode) ? 0 : EXT4_DX_NODE_ENTRIES_OFFSET;
+    }
+    if (block->number || le16_get(first->rec_len) != 12) {
+        return 0;
+    }
+
+    const Ext4DirEntry *second = (const Ext4DirEntry *)(block->data + 12);
+
+    return record_bytes(block, second) == block->bytes - 12 ? EXT4_DX_ROOT_ENTRIES_OFFSET : 0;
+}
+
+static bool check_index_sum(const Ext4State *s, const Ext4DirBlock *block, uint32_t at,
+                            GError **errp)
+{
+    static const uint8_t zeroes[4];
+    const Ext4DxCountLimit *head = (const Ext4DxCountLimit *)(block->data + at);
+    uint32_t limit = le16_get(head->limit);
+    uint32_t count = le16_get(head->count);
+    uint32_t tail = at + limit * sizeof(Ext4DxEntry);
+
+    if (count > limit || tail + EXT4_DX_TAIL_BYTES > block->bytes) {
+        ext4_error(s, errp, EMBR_ERROR_CORRUPT, block->offset,
+                   "directory inode %" PRIu64 ": index of %u entries with room for %u and "
+                   "a checksum, expected at most %zu", block->dir->ino, count, limit,
+                   (block->bytes - at - EXT4_DX_TAIL_BYTES) / sizeof(Ext4DxEntry));
+        return false;
+    }
+
+    uint32_t crc = ext4_crc32c(block->dir->seed, block->data, at + count * sizeof(Ext4DxEntry));
+
+    crc = ext4_crc32c(crc, block->data + tail, 4);
+    crc = ext4_crc32c(crc, zeroes, sizeof(zeroes));
+    if (crc != le32_load(block->data + tail + 4)) {
+        ext4_error(s, errp, EMBR_ERROR_CORRUPT, block->offset,
+                   "directory inode %" PRIu64 ": index checksum is 0x%08x, expected 0x%08x",
+                   block->dir->ino, le32_load(block->data + tail + 4), crc);
+        return false;
+    }
+    return true;
+}
+
+bool ext4_dir_block_check(const Ext4State *s, const Ext4DirBlock *block, GError **errp)
+{
+    if (!s->has_checksums || block->is_inline) {
+        return true;
+    }
+
+    uint32_t index_at = index_entries_at(block);
+
+    if (index_at) {
+        return check_index_sum(s, block, index_at, errp);
+    }
+
+    uint32_t at = block->bytes - sizeof(Ext4DirTail);
+    const Ext4DirTail *tail = (const Ext4DirTail *)(block->data + at);
+
+    if (le32_get(tail->zero1) || le16_get(tail->rec_len) != sizeof(*tail) || tail->zero2 ||
+        tail->file_type != EXT4_DIR_TAIL_TYPE) {
+        ext4_error(s, errp, EMBR_ERROR_CORRUPT, block->offset,
+                   "directory inode %" PRIu64 ": its block %" PRIu64 " has no checksum",
+                   block->dir->ino, block->number);
+        return false;
+    }
+
+    uint32_t expected = ext4_crc32c(block->dir->seed, block->data, at);
+
+    if (le32_get(tail->checksum) != expected) {
+        ext4_error(s, errp, EMBR_ERROR_CORRUPT, block->offset,
+                   "directory inode %" PRIu64 ": checksum of its block %" PRIu64 " is 0x%08x, "
+                   "expected 0x%08x", block->dir->ino, block->number,
+                   le32_get(tail->checksum), expected);
+        return false;
+    }
+    return true;
+}
+
+/* Adds the block's entries from *pos on; *pos is where it stopped. */
+static bool add_entries(Ext4State *s, const Ext4DirBlock *block, uint32_t *pos,
+                        FsDirBatch *batch, GError **errp)
+{
+    GError *error = NULL;
+    uint32_t before = *pos;
+    guint had = batch->entries->len;
+    bool encrypted = block->dir->flags & EXT4_ENCRYPT_FL;
+    char shown[EXT4_NOKEY_NAME_MAX];
+    Ext4Name name;
+
+    if (!ext4_dir_block_check(s, block, errp)) {
+        *pos = block->bytes;
+        return false;
+    }
+    while (ext4_dir_block_next(s, block, pos, &name, &error)) {
+        if (encrypted) {
+            name.len = ext4_nokey_entry(s, block, &name, shown);
+            name.name = shown;
+        }
+        fs_dir_batch_add(batch, name.ino, name.type, name.name, name.len);
+        before = *pos;
+    }
+    if (!error) {
+        return true;
+    }
+    if (batch->entries->len > had) {
+        /* First these; the next call meets the damage again. */
+        g_error_free(error);
+        *pos = before;
+        return true;
+    }
+    g_propagate_error(errp, error);
+    return false;
+}
+
+/* The two parts of a directory that is in its inode. */
+static bool inline_part(const Ext4State *s, const Ext4Inode *dir, unsigned part,
+                        Ext4DirBlock *block, GError **errp)
+{
+    const uint8_t *value;
+    uint32_t bytes;
+
+    *block = (Ext4DirBlock){
+        .dir = dir,
+        .data = ext4_inode_disk(dir)->block + INLINE_PARENT_BYTES,
+        .bytes = EXT4_INLINE_BYTES - INLINE_PARENT_BYTES,
+        .offset = dir->offset + offsetof(Ext4InodeDisk, block) + INLINE_PARENT_BYTES,
+        .is_inline = true,
+    };
+    if (part == 0) {
+        return true;
+    }
+    if (!ext4_xattr_inline_data(s, dir, &value, &bytes, errp)) {
+        return false;
+    }
+    block->data = value;
+    block->bytes = value ? bytes : 0;
+    block->offset = dir->offset + (value ? value - dir->raw : 0);
+    return true;
+}
+
+static bool read_inline(Ext4State *s, Ext4Inode *dir, FsDirBatch *batch, GError **errp)
+{
+    unsigned part = batch->cursor >> 32;
+    uint32_t pos = batch->cursor;
+    Ext4DirBlock block;
+    bool ok = inline_part(s, dir, part, &block, errp) &&
+              add_entries(s, &block, &pos, batch, errp);
+
+    batch->cursor = (uint64_t)part << 32 | pos;
+    if (!ok || pos >= block.bytes) {
+        batch->cursor = pos >= block.bytes ? (uint64_t)(part + 1) << 32 : batch->cursor;
+        batch->eof = part == 1 && pos >= block.bytes;
+    }
+    return ok;
+}
+
+static bool check_size(const Ext4State *s, const Ext4Inode *dir, GError **errp)
+{
+    uint64_t volume = blk_length(s->fs->blk);
+    uint64_t limit = MIN(s->geo.blocks_count << s->geo.block_bits, volume);
+
+    if (!S_ISDIR(dir->stat.mode)) {
+        ext4_error(s, errp, EMBR_ERROR_INVALID, dir->offset,
+                   "inode %" PRIu64 " is not a directory", dir->ino);
+        return false;
+    }
+    if (dir->stat.size > limit) {
+        ext4_error(s, errp, EMBR_ERROR_CORRUPT, dir->offset,
+                   "directory inode %" PRIu64 ": size is %" PRIu64 ", expected at most %"
+                   PRIu64, dir->ino, dir->stat.size, limit);
+        return false;
+    }
+    return true;
+}
+
+/* Past what is no block on the device: true if there is one left to read. */
+static bool coroutine_fn find_blocks(Ext4State *s, Ext4Inode *dir, uint64_t *block,
+                                     Ext4Run *run, bool *found, GError **errp)
+{
+    uint64_t end = div_round_up(dir->stat.size, s->geo.block_bytes);
+
+    for (*found = false; *block < end; *block += run->count) {
+        if (!ext4_map_co(s, dir, *block, end - *block, run, errp)) {
+            return false;
+        }
+        if (run->physical && !run->unwritten) {
+            *found = true;
+            return true;
+        }
+    }
+    return true;
+}
+
+bool coroutine_fn ext4_dir_co_read(Ext4State *s, Ext4Inode *dir, FsDirBatch *batch,
+                                   GError **errp)
+{
+    uint32_t bytes = s->geo.block_bytes;
+    guint had = batch->entries->len;
+    Ext4Run run;
+    bool found;
+
+    if (!check_size(s, dir, errp)) {
+        batch->eof = true;
+        return false;
+    }
+    if (ext4_inode_is_inline(dir)) {
+        return read_inline(s, dir, batch, errp);
+    }
+
+    uint64_t number = batch->cursor >> s->geo.block_bits;
+    uint32_t pos = batch->cursor & (bytes - 1);
+
+    if (!find_blocks(s, dir, &number, &run, &found, errp)) {
+        batch->eof = true;
+        return false;
+    }
+    if (!found) {
+        batch->cursor = dir->stat.size;
+        batch->eof = true;
+        return true;
+    }
+
+    uint64_t count = CLAMP(READ_BYTES / bytes, 1, run.count);
+    uint8_t hash_version =
+        dir->flags & EXT4_ENCRYPT_FL ? ext4_dir_co_hash_version(s, dir) : 0;
+    g_autofree uint8_t *data = g_malloc(count * bytes);
+
+    if (!ext4_device_co_read(s, ext4_block_offset(s, run.physical), count * bytes, data,
+                             "directory", errp)) {
+        g_prefix_error(errp, "inode %" PRIu64 ": ", dir->ino);
+        batch->cursor = (number + count) << s->geo.block_bits;
+        batch->eof = batch->cursor >= dir->stat.size;
+        return false;
+    }
+    for (uint64_t i = 0; i < count; i++, pos = 0) {
+        Ext4DirBlock block = {
+            .dir = dir,
+            .data = data + i * bytes,
+            .bytes = bytes,
+            .offset = ext4_block_offset(s, run.physical + i),
+            .number = number + i,
+            .hash_version = hash_version,
+        };
+        GError *error = NULL;
+        bool ok = add_entries(s, &block, &pos, batch, &error);
+
+        if (!ok && batch->entries->len > had) {
+            g_error_free(error);
+            return true;
+        }
+        batch->cursor = ((number + i) << s->geo.block_bits) + pos;
+        batch->eof = batch->cursor >= dir->stat.size;
+        if (!ok) {
+            g_propagate_error(errp, error);
+            return false;
+        }
+        if (pos < bytes) {
+            return true;
+        }
+    }
+    return true;
+}
+
+/* Looks through one block. False with *ino 0: not there, or error set. */
+static bool coroutine_fn search_block(Ext4State *s, Ext4Inode *dir, uint64_t number,
+                                      const char *name, size_t name_len, FsIno *ino,
+                                      GError **errp)
+{
+    Ext4Run run;
+    Ext4Name entry;
+    uint32_t pos = 0;
+
+    if (!ext4_map_co(s, dir, number, 1, &run, errp) || !run.physical || run.unwritten) {
+        return false;
+    }
+
+    g_autoptr(Ext4Buffer) buffer = ext4_cache_co_block(s, run.physical, "directory", errp);
+
+    if (!buffer) {
+        g_prefix_error(errp, "inode %" PRIu64 ": ", dir->ino);
+        return false;
+    }
+
+    Ext4DirBlock block = {
+        .dir = dir,
+        .data = buffer->data,
+        .bytes = buffer->bytes,
+        .offset = buffer->offset,
+        .number = number,
+    };
+
+    if (!ext4_dir_block_check(s, &block, errp)) {
+        return false;
+    }
+    while (ext4_dir_block_next(s, &block, &pos, &entry, errp)) {
+        if (entry.len == name_len && !memcmp(entry.name, name, name_len)) {
+            *ino = entry.ino;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* By the index, if there is one that can be used. *usable says whether. */
+static bool coroutine_fn search_hashed(Ext4State *s, Ext4Inode *dir, const char *name,
+                                       size_t name_len, FsIno *ino, bool *usable)
+{
+    g_autoptr(GArray) leaves = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+
+    *usable = (dir->flags & EXT4_INDEX_FL) && !(dir->flags & EXT4_CASEFOLD_FL) &&
+              ext4_dx_co_find(s, dir, name, name_len, leaves);
+    for (guint i = 0; *usable && i < leaves->len; i++) {
+        g_autoptr(GError) error = NULL;
+        uint32_t leaf = g_array_index(leaves, uint32_t, i);
+
+        if (search_block(s, dir, leaf, name, name_len, ino, &error)) {
+            return true;
+        }
+        *usable = !error;
+    }
+    return false;
+}
+
+/* Through all of it.  Damage counts only if the name is nowhere else. */
+static bool coroutine_fn search_all(Ext4State *s, Ext4Inode *dir, const char *name,
+                                    size_t name_len, FsIno *ino, GError **errp)
+{
+    g_autoptr(GError) damage = NULL;
+    g_auto(FsDirBatch) batch = {0};
+
+    fs_dir_batch_init(&batch);
+    while (!batch.eof) {
+        GError *error = NULL;
+
+        fs_dir_batch_drop_entries(&batch);
+        if (!ext4_dir_co_read(s, dir, &batch, &error)) {
+            if (damage) {
+                g_error_free(error);
+            } else {
+                damage = error;
+            }
+            continue;
+        }
+        for (guint i = 0; i < batch.entries->len; i++) {
+            const FsDirEntry *entry = &g_array_index(batch.entries, FsDirEntry, i);
+
+            if (entry->name_len == name_len && !memcmp(entry->name, name, name_len)) {
+                *ino = entry->ino;
+                return true;
+            }
+        }
+    }
+    if (damage) {
+        g_propagate_error(errp, g_steal_pointer(&damage));
+        return false;
+    }
+    g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND,
+                "%s: no '%.*s' in directory inode %" PRIu64, blk_name(s->fs->blk),
+                (int)name_len, name, dir->ino);
+    return false;
+}
+
+bool coroutine_fn ext4_dir_co_lookup(Ext4State *s, Ext4Inode *dir, const char *name,
+                                     size_t name_len, FsIno *ino, GError **errp)
+{
+    bool usable = false;
+
+    if (!check_size(s, dir, errp)) {
+        return false;
+    }
+    if (!ext4_inode_is_inline(dir) && !(dir->flags & EXT4_ENCRYPT_FL) &&
+        search_hashed(s, dir, name, name_len, ino, &usable)) {
+        return true;
+    }
+    if (usable) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND,
+                    "%s: no '%.*s' in directory inode %" PRIu64, blk_name(s->fs->blk),
+                    (int)name_len, name, dir->ino);
+        return false;
+    }
+    return search_all(s, dir, name, name_len, ino, errp);
+}
