@@ -66,6 +66,7 @@ struct BlockDriver {
      * backing image after this, unless told not to. */
     int coroutine_fn (*bdrv_co_open)(BlockDriverState *bs, const BlockdevOptions *options,
                                      int flags, GError **errp);
+    /* Also after an open that failed.  The block layer lets go of the children. */
     void (*bdrv_close)(BlockDriverState *bs);
 
     int coroutine_fn (*bdrv_co_preadv)(BlockDriverState *bs, int64_t offset, int64_t bytes,
@@ -123,6 +124,10 @@ void bdrv_foreach_driver(void (*func)(const BlockDriver *drv, void *opaque), voi
  * NULL).  For drivers and tests that make nodes by other means than a name. */
 BlockDriverState *bdrv_new_node(const BlockDriver *drv, const char *filename, int flags,
                                 BlockDriverState *file);
+
+/* The bare file of that name; a relative one counts from parent's directory. */
+BlockDriverState *coroutine_fn bdrv_co_open_child(BlockDriverState *parent, const char *name,
+                                                  int flags, GError **errp);
 
 /* In a driver's file, once: block_init(bdrv_qcow2) */
 #define block_init(driver)                                                            \

@@ -22,6 +22,7 @@ typedef struct BlockDriverState BlockDriverState;
 typedef struct BlockdevOptions BlockdevOptions;             /* qapi/block.json */
 typedef struct ImageInfo ImageInfo;
 typedef struct ImageCheck ImageCheck;
+typedef struct MapEntry MapEntry;
 
 /* Open flags */
 enum {
@@ -128,6 +129,23 @@ int coroutine_fn bdrv_co_block_status_above(BlockDriverState *bs, BlockDriverSta
                                             int64_t offset, int64_t bytes, int64_t *pnum,
                                             int64_t *map, BlockDriverState **file,
                                             int *depth);
+
+/* Goes through a disk from `offset` to `end` in ranges that are the same all
+ * through, as `map` shows them: neighbours that are alike are one entry. */
+typedef struct BlockMapIter {
+    BlockDriverState *bs;
+    int64_t offset;
+    int64_t end;
+    MapEntry *pending;
+} BlockMapIter;
+
+/* end must be within the disk. */
+void bdrv_map_iter_init(BlockMapIter *iter, BlockDriverState *bs, int64_t offset,
+                        int64_t end);
+/* NULL at the end, or with an error.  The caller frees it (map_entry_free). */
+MapEntry *coroutine_fn bdrv_map_iter_co_next(BlockMapIter *iter, GError **errp);
+void bdrv_map_iter_clear(BlockMapIter *iter);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BlockMapIter, bdrv_map_iter_clear)
 
 /* What `info` says of this node alone (not its backing chain). */
 ImageInfo *coroutine_fn bdrv_co_image_info(BlockDriverState *bs, GError **errp);

@@ -1,0 +1,77 @@
+/*
+ * What is told of a node: info, check, snapshots.
+ */
+#include <errno.h>
+#include "block/block-int.h"
+#include "qapi/qapi-types.h"
+
+/* What the node's files take on the host; -1 if that is not known. */
+static int64_t coroutine_fn co_allocated_size(BlockDriverState *bs)
+{
+    int64_t sum = 0;
+
+    if (bs->drv->bdrv_co_allocated_size) {
+        return bs->drv->bdrv_co_allocated_size(bs);
+    }
+    if (!bs->file) {
+        return -1;
+    }
+    BlockDriverState *files[] = { bs->file, bs->data_file };
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+        int64_t size = files[i] ? co_allocated_size(files[i]) : 0;
+        if (size < 0) {
+            return -1;
+        }
+        sum += size;
+    }
+    return sum;
+}
+
+ImageInfo *coroutine_fn bdrv_co_image_info(BlockDriverState *bs, GError **errp)
+{
+    g_autoptr(ImageInfo) info = image_info_new0();
+    int64_t allocated = co_allocated_size(bs);
+
+    info->filename = g_strdup(bs->filename);
+    info->format = g_strdup(bs->drv->format_name);
+    info->virtual_size = bs->total_bytes;
+    info->has_actual_size = allocated >= 0;
+    info->actual_size = MAX(allocated, 0);
+    info->has_dirty_flag = true;
+    info->backing_filename = g_strdup(bs->backing_filename);
+    info->full_backing_filename = bdrv_full_backing_filename(bs);
+    info->backing_filename_format = g_strdup(bs->backing_format);
+    if (bs->drv->bdrv_co_get_info && bs->drv->bdrv_co_get_info(bs, info, errp) < 0) {
+        return NULL;
+    }
+    return g_steal_pointer(&info);
+}
+
+ImageCheck *coroutine_fn bdrv_co_check(BlockDriverState *bs, GError **errp)
+{
+    g_autoptr(ImageCheck) check = image_check_new0();
+
+    if (!bs->drv->bdrv_co_check) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                    "This image format does not support checks");
+        return NULL;
+    }
+    check->filename = g_strdup(bs->filename);
+    check->format = g_strdup(bs->drv->format_name);
+    if (bs->drv->bdrv_co_check(bs, check, errp) < 0) {
+        return NULL;
+    }
+    return g_steal_pointer(&check);
+}
+
+int coroutine_fn bdrv_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,
+                                       GError **errp)
+{
+    if (!bs->drv->bdrv_co_load_snapshot) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                    "%s: images of format %s have no internal snapshots", bs->filename,
+                    bs->drv->format_name);
+        return -ENOTSUP;
+    }
+    return bs->drv->bdrv_co_load_snapshot(bs, id_or_name, errp);
+}

@@ -1,0 +1,344 @@
+/*
+ * Opening: files, the formats in them, the chains behind them.
+ */
+#include "block/block-int.h"
+#include "block/filename.h"
+#include "qapi/qapi-visit.h"
+
+enum {
+    LAYERS_PER_STACK = 8,       /* of a chain, before reads go on on a new coroutine */
+};
+
+#define JSON_PREFIX "json:"
+
+static BlockDriverState *coroutine_fn co_open_node(const BlockdevOptions *options, int flags,
+                                                   GError **errp);
+
+/* Lets the driver open bs.  On failure bs is gone. */
+static BlockDriverState *coroutine_fn co_open_by_driver(BlockDriverState *bs,
+                                                        const BlockdevOptions *options,
+                                                        GError **errp)
+{
+    GError *error = NULL;
+    int ret = bs->drv->bdrv_co_open(bs, options, bs->open_flags, &error);
+
+    if (ret >= 0) {
+        return bs;
+    }
+    if (!error) {
+        error_set_errno(&error, -ret, "'%s'", bs->filename);
+    }
+    g_propagate_error(errp, error);
+    bdrv_unref(bs);
+    return NULL;
+}
+
+static BlockDriverState *coroutine_fn co_open_file(const char *filename, int flags,
+                                                   GError **errp)
+{
+    g_autofree char *path = filename_to_path(filename, errp);
+
+    if (!path) {
+        return NULL;
+    }
+    return co_open_by_driver(bdrv_new_node(bdrv_find_driver("file"), path, flags, NULL),
+                             NULL, errp);
+}
+
+BlockDriverState *coroutine_fn bdrv_co_open_child(BlockDriverState *parent, const char *name,
+                                                  int flags, GError **errp)
+{
+    g_autofree char *filename = filename_resolve(parent->filename, name);
+    return co_open_file(filename, flags, errp);
+}
+
+typedef struct Probe {
+    uint8_t buf[BDRV_PROBE_BYTES];
+    size_t len;
+    const BlockDriver *best;
+    int best_score;
+} Probe;
+
+static void probe_driver(const BlockDriver *drv, void *opaque)
+{
+    Probe *probe = opaque;
+    int score = drv->bdrv_probe ? drv->bdrv_probe(probe->buf, probe->len) : 0;
+
+    if (score > probe->best_score) {
+        probe->best = drv;
+        probe->best_score = score;
+    }
+}
+
+static Probe *coroutine_fn co_read_probe(BlockDriverState *file, GError **errp)
+{
+    g_autofree Probe *probe = g_new0(Probe, 1);
+
+    probe->len = MIN(bdrv_length(file), BDRV_PROBE_BYTES);
+    int ret = bdrv_co_pread(file, 0, probe->len, probe->buf, BDRV_REQ_NONE);
+    if (ret < 0) {
+        g_clear_error(&file->error);
+        error_set_errno(errp, -ret, "'%s': cannot read the image's header", file->filename);
+        return NULL;
+    }
+    return g_steal_pointer(&probe);
+}
+
+/* The driver for the image in file: the one asked for, if the content may be of
+ * it, or the one that knows it best. */
+static const BlockDriver *coroutine_fn co_choose_driver(BlockDriverState *file,
+                                                        const char *format, GError **errp)
+{
+    const BlockDriver *drv = format ? bdrv_find_driver(format) : NULL;
+
+    if (format && !drv) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED, "'%s': Unknown driver '%s'",
+                    file->filename, format);
+        return NULL;
+    }
+    g_autofree Probe *probe = co_read_probe(file, errp);
+    if (!probe) {
+        return NULL;
+    }
+    if (!drv) {
+        bdrv_foreach_driver(probe_driver, probe);
+        return probe->best;
+    }
+    if (drv->bdrv_probe && drv->bdrv_probe(probe->buf, probe->len) == 0) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_FORMAT,
+                    "'%s': Image is not in %s format", file->filename, format);
+        return NULL;
+    }
+    return drv;
+}
+
+/* A format over file, without its backing chain.  Takes file. */
+static BlockDriverState *coroutine_fn co_open_format(BlockDriverState *file,
+                                                     const char *format,
+                                                     const BlockdevOptions *options,
+                                                     int flags, GError **errp)
+{
+    g_autoptr(BlockDriverState) owned = file;
+    const BlockDriver *drv = co_choose_driver(file, format, errp);
+
+    if (!drv) {
+        return NULL;
+    }
+    if (drv->is_protocol) {
+        return g_steal_pointer(&owned);
+    }
+    if ((flags & BDRV_O_RDWR) && !drv->bdrv_co_pwritev) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                    "'%s': images of format %s cannot be written to", file->filename,
+                    drv->format_name);
+        return NULL;
+    }
+    BlockDriverState *bs = bdrv_new_node(drv, file->filename, flags,
+                                         g_steal_pointer(&owned));
+    return co_open_by_driver(bs, options, errp);
+}
+
+/* The one image of that name, without its backing chain. */
+static BlockDriverState *coroutine_fn co_open_layer(const char *filename, const char *format,
+                                                    int flags, GError **errp)
+{
+    if (g_str_has_prefix(filename, JSON_PREFIX)) {
+        g_autoptr(BlockdevOptions) options = blockdev_options_from_json_text(
+            filename + strlen(JSON_PREFIX), -1, errp);
+        if (!options) {
+            g_prefix_error(errp, "'%s': ", filename);
+            return NULL;
+        }
+        return co_open_node(options, flags, errp);
+    }
+    BlockDriverState *file = co_open_file(filename, flags, errp);
+    if (!file || (flags & BDRV_O_PROTOCOL)) {
+        return file;
+    }
+    return co_open_format(file, format, NULL, flags, errp);
+}
+
+static BlockdevOptions *options_file(const BlockdevOptions *options)
+{
+    switch (options->driver) {
+    case BLOCKDEV_DRIVER_ENGRAM:
+        return options->u.engram.file;
+    case BLOCKDEV_DRIVER_QCOW2:
+        return options->u.qcow2.file;
+    case BLOCKDEV_DRIVER_RAW:
+        return options->u.raw.file;
+    default:
+        return NULL;
+    }
+}
+
+static BlockdevOptions *options_backing(const BlockdevOptions *options)
+{
+    switch (options->driver) {
+    case BLOCKDEV_DRIVER_ENGRAM:
+        return options->u.engram.backing;
+    case BLOCKDEV_DRIVER_QCOW2:
+        return options->u.qcow2.backing;
+    default:
+        return NULL;
+    }
+}
+
+/* A node with the children that its description names. */
+static BlockDriverState *coroutine_fn co_open_node(const BlockdevOptions *options, int flags,
+                                                   GError **errp)
+{
+    if (options->has_read_only && options->read_only) {
+        flags &= ~BDRV_O_RDWR;
+    }
+    if (options->driver == BLOCKDEV_DRIVER_FILE) {
+        return co_open_file(options->u.file.filename, flags, errp);
+    }
+    BlockDriverState *file = co_open_node(options_file(options), flags, errp);
+    if (!file) {
+        return NULL;
+    }
+    const char *format = qapi_enum_str(&qapi_type_blockdev_driver, options->driver);
+    g_autoptr(BlockDriverState) bs = co_open_format(file, format, options, flags, errp);
+    BlockdevOptions *backing = options_backing(options);
+    if (bs && backing && !(flags & BDRV_O_NO_BACKING)) {
+        bs->backing = co_open_node(backing, flags & ~BDRV_O_RDWR, errp);
+        if (!bs->backing) {
+            return NULL;
+        }
+    }
+    return g_steal_pointer(&bs);
+}
+
+static guint identity_hash(gconstpointer key)
+{
+    const BlockIdentity *identity = key;
+    uint64_t inode = identity->inode ^ identity->device * G_GUINT64_CONSTANT(0x9e3779b97f4a7c15);
+    return g_int64_hash(&inode);
+}
+
+static gboolean identity_equal(gconstpointer a, gconstpointer b)
+{
+    const BlockIdentity *x = a, *y = b;
+    return x->device == y->device && x->inode == y->inode;
+}
+
+static BlockIdentity *node_identity(BlockDriverState *bs)
+{
+    while (bs->file) {
+        bs = bs->file;
+    }
+    return &bs->identity;
+}
+
+/* False if one of the layers above bs is in the same file. */
+static bool note_layer(GHashTable *seen, BlockDriverState *bs)
+{
+    BlockIdentity *identity = node_identity(bs);
+
+    return (identity->device == 0 && identity->inode == 0) ||
+           g_hash_table_add(seen, identity);
+}
+
+static BlockDriverState *coroutine_fn co_open_backing(BlockDriverState *bs, int flags,
+                                                      GError **errp)
+{
+    g_autofree char *filename = bdrv_full_backing_filename(bs);
+    BlockDriverState *backing = co_open_layer(filename, bs->backing_format, flags, errp);
+
+    if (!backing) {
+        g_prefix_error(errp, "Could not open backing file of '%s': ", bs->filename);
+    }
+    return backing;
+}
+
+/* Opens what lies behind top, layer by layer. */
+static bool coroutine_fn co_open_chain(BlockDriverState *top, int flags, GError **errp)
+{
+    g_autoptr(GHashTable) seen = g_hash_table_new(identity_hash, identity_equal);
+    int backing_flags = flags & BDRV_O_NOCACHE;
+
+    note_layer(seen, top);
+    for (unsigned depth = 1;; depth++) {
+        if (!top->backing && top->backing_filename && !(flags & BDRV_O_NO_BACKING)) {
+            top->backing = co_open_backing(top, backing_flags, errp);
+            if (!top->backing) {
+                return false;
+            }
+        }
+        if (!top->backing) {
+            return true;
+        }
+        if (!note_layer(seen, top->backing)) {
+            g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                        "Could not open backing file of '%s': '%s': the backing chain is "
+                        "a loop, this file is in it already", top->filename,
+                        top->backing->filename);
+            return false;
+        }
+        top = top->backing;
+        top->new_stack = depth % LAYERS_PER_STACK == 0;
+    }
+}
+
+/* Completes what was opened as one layer; takes bs. */
+static BlockDriverState *coroutine_fn co_finish_open(BlockDriverState *bs, int flags,
+                                                     GError **errp)
+{
+    g_autoptr(BlockDriverState) top = bs;
+
+    if (!top) {
+        g_prefix_error(errp, "Could not open ");
+        return NULL;
+    }
+    if (!co_open_chain(top, flags, errp)) {
+        return NULL;
+    }
+    return g_steal_pointer(&top);
+}
+
+BlockDriverState *coroutine_fn bdrv_co_open_image(const char *filename, const char *format,
+                                                  int flags, GError **errp)
+{
+    return co_finish_open(co_open_layer(filename, format, flags, errp), flags, errp);
+}
+
+BlockDriverState *coroutine_fn bdrv_co_open(const BlockdevOptions *options, int flags,
+                                            GError **errp)
+{
+    return co_finish_open(co_open_node(options, flags, errp), flags, errp);
+}
+
+BlockDriverState *coroutine_fn bdrv_co_open_over(BlockDriverState *file, const char *format,
+                                                 int flags, GError **errp)
+{
+    BlockDriverState *bs = co_open_format(bdrv_ref(file), format, NULL, flags, errp);
+    return co_finish_open(bs, flags, errp);
+}
+
+char *bdrv_full_backing_filename(const BlockDriverState *bs)
+{
+    return bs->backing_filename ? filename_resolve(bs->filename, bs->backing_filename) : NULL;
+}
+
+bool coroutine_fn bdrv_co_create_image(const char *filename, const char *format,
+                                       int64_t length, GError **errp)
+{
+    const BlockDriver *drv = bdrv_find_driver(format);
+    GError *error = NULL;
+
+    if (!drv) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED, "Unknown driver '%s'", format);
+        return false;
+    }
+    if (!drv->bdrv_co_create) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                    "Empty images of format %s cannot be created", format);
+        return false;
+    }
+    if (drv->bdrv_co_create(filename, length, &error) < 0) {
+        g_propagate_prefixed_error(errp, error, "Could not create ");
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,93 @@
+/*
+ * raw: the disk is the file, or a part of it.
+ */
+#include "block/block-int.h"
+
+enum { SECTOR_BYTES = 512 };
+
+typedef struct RawState {
+    int64_t offset;         /* of the disk in the file */
+} RawState;
+
+/* The fallback: fits any content, worse than any format that knows its own. */
+static int raw_probe(const uint8_t *buf, size_t len)
+{
+    return 1;
+}
+
+static int coroutine_fn raw_co_open(BlockDriverState *bs, const BlockdevOptions *options,
+                                    int flags, GError **errp)
+{
+    int64_t length = bdrv_length(bs->file);
+
+    /* A last sector that is cut off reads as if it were filled up. */
+    bs->total_bytes = round_up_pow2(MIN(length, G_MAXINT64 - SECTOR_BYTES), SECTOR_BYTES);
+    bs->limits = bs->file->limits;
+    return 0;
+}
+
+static int coroutine_fn raw_co_preadv(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                      const IOVector *iov, size_t iov_offset,
+                                      BdrvRequestFlags flags)
+{
+    RawState *s = bs->opaque;
+    return bdrv_co_preadv(bs->file, s->offset + offset, bytes, iov, iov_offset, flags);
+}
+
+static int coroutine_fn raw_co_pwritev(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                       const IOVector *iov, size_t iov_offset,
+                                       BdrvRequestFlags flags)
+{
+    RawState *s = bs->opaque;
+    return bdrv_co_pwritev(bs->file, s->offset + offset, bytes, iov, iov_offset, flags);
+}
+
+static int coroutine_fn raw_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
+                                             int64_t bytes, BdrvRequestFlags flags)
+{
+    RawState *s = bs->opaque;
+    return bdrv_co_pwrite_zeroes(bs->file, s->offset + offset, bytes, flags);
+}
+
+static int coroutine_fn raw_co_truncate(BlockDriverState *bs, int64_t length, GError **errp)
+{
+    RawState *s = bs->opaque;
+    return bdrv_co_truncate(bs->file, s->offset + length, errp);
+}
+
+static int coroutine_fn raw_co_block_status(BlockDriverState *bs, int64_t offset,
+                                            int64_t bytes, int64_t *pnum, int64_t *map,
+                                            BlockDriverState **file)
+{
+    RawState *s = bs->opaque;
+
+    *pnum = bytes;
+    *map = s->offset + offset;
+    *file = bs->file;
+    return BDRV_BLOCK_RAW | BDRV_BLOCK_OFFSET_VALID;
+}
+
+static bool raw_has_zero_init(BlockDriverState *bs)
+{
+    return bdrv_has_zero_init(bs->file);
+}
+
+static int coroutine_fn raw_co_create(const char *filename, int64_t length, GError **errp)
+{
+    return bdrv_find_driver("file")->bdrv_co_create(filename, length, errp);
+}
+
+static BlockDriver bdrv_raw = {
+    .format_name          = "raw",
+    .instance_size        = sizeof(RawState),
+    .bdrv_probe           = raw_probe,
+    .bdrv_co_open         = raw_co_open,
+    .bdrv_co_preadv       = raw_co_preadv,
+    .bdrv_co_pwritev      = raw_co_pwritev,
+    .bdrv_co_pwrite_zeroes = raw_co_pwrite_zeroes,
+    .bdrv_co_truncate     = raw_co_truncate,
+    .bdrv_co_block_status = raw_co_block_status,
+    .bdrv_has_zero_init   = raw_has_zero_init,
+    .bdrv_co_create       = raw_co_create,
+};
+block_init(bdrv_raw)
