@@ -14,6 +14,8 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 /* Marks a function that may yield and so must run in a coroutine.  Such a
  * function has _co_ in its name. */

@@ -10,6 +10,8 @@
 #define EMBR_UTIL_ERROR_H
 
 #include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #define EMBR_ERROR embr_error_quark()
 GQuark embr_error_quark(void);

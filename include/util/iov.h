@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 typedef struct IOVector {
     struct iovec *iov;

@@ -12,6 +12,8 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 typedef struct Progress Progress;
 

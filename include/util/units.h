@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #define KiB (INT64_C(1) << 10)
 #define MiB (INT64_C(1) << 20)
