@@ -16,18 +16,23 @@ typedef struct ConvertOptions {
                                    written; 0: all data is written.  qemu-img's -S, default 4096 */
 } ConvertOptions;
 
-/* Pushes src's blocks into target (same length or longer, the rest is zeroed). */
+/* Pushes src's blocks into target (same length or longer, the rest is zeroed).
+ * Pieces are written in any order.  Nothing is flushed.  sparse_bytes 0: what is
+ * known to be zero is written, too. */
 bool coroutine_fn convert_co_copy(BlockBackend *src, BlockBackend *target,
                                   const ConvertOptions *options, Progress *progress,
                                   GError **errp);
 
 typedef struct CompareResult {
-    bool identical;
+    bool identical;             /* strict: the sizes and what is allocated, too */
     bool size_differs;
-    int64_t mismatch_offset;    /* the first; -1 if none */
+    int64_t mismatch_offset;    /* of the first sector of 512 bytes that differs; -1 if none */
+    bool status_differs;        /* strict: not the content there, but its block status */
     bool mismatch_in_tail;      /* beyond the shorter image's end, where only zeroes are equal */
 } CompareResult;
 
+/* Stops at the first difference.  A shorter image is equal to a longer one that
+ * has only zeroes beyond; not so if strict.  False: the images could not be read. */
 bool coroutine_fn compare_co_images(BlockBackend *a, BlockBackend *b, bool strict,
                                     Progress *progress, CompareResult *result, GError **errp);
 
