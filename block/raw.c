@@ -1,7 +1,9 @@
 /*
  * raw: the disk is the file, or a part of it.
  */
+#include <errno.h>
 #include "block/block-int.h"
+#include "qapi/qapi-types.h"
 
 enum { SECTOR_BYTES = 512 };
 
@@ -18,11 +20,34 @@ static int raw_probe(const uint8_t *buf, size_t len)
 static int coroutine_fn raw_co_open(BlockDriverState *bs, const BlockdevOptions *options,
                                     int flags, GError **errp)
 {
-    int64_t length = bdrv_length(bs->file);
+    RawState *s = bs->opaque;
+    uint64_t length = bdrv_length(bs->file);
+    const BlockdevOptionsRaw *raw = options ? &options->u.raw : NULL;
+    uint64_t offset = raw && raw->has_offset ? raw->offset : 0;
 
-    /* A last sector that is cut off reads as if it were filled up. */
-    bs->total_bytes = round_up_pow2(MIN(length, G_MAXINT64 - SECTOR_BYTES), SECTOR_BYTES);
-    bs->limits = bs->file->limits;
+    /* What passes through is aligned by the file. */
+    bs->limits.opt_transfer = bs->file->limits.opt_transfer;
+    if (offset > length) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "'%s': offset %" G_GUINT64_FORMAT " is past the end of the file (%"
+                    G_GUINT64_FORMAT " bytes)", bs->filename, offset, length);
+        return -EINVAL;
+    }
+    s->offset = offset;
+    if (!raw || !raw->has_size) {
+        /* A last sector that is cut off reads as if it were filled up. */
+        length = MIN(length - offset, (uint64_t)(G_MAXINT64 - SECTOR_BYTES) - offset);
+        bs->total_bytes = round_up_pow2(length, SECTOR_BYTES);
+        return 0;
+    }
+    if (raw->size % SECTOR_BYTES || !range_fits(offset, raw->size, length)) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "'%s': size %" G_GUINT64_FORMAT " from offset %" G_GUINT64_FORMAT
+                    " must be a multiple of %d within the file (%" G_GUINT64_FORMAT
+                    " bytes)", bs->filename, raw->size, offset, SECTOR_BYTES, length);
+        return -EINVAL;
+    }
+    bs->total_bytes = raw->size;
     return 0;
 }
 
