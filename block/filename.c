@@ -40,10 +40,12 @@ char *filename_resolve(const char *base, const char *name)
 {
     const char *base_path = skip_file_protocol(base);
     const char *slash = strrchr(base_path, '/');
+    const char *path = skip_file_protocol(name);
+    bool other_protocol = path == name && protocol_length(name);
 
-    if (name[0] == '/' || protocol_length(name) || !slash) {
+    if (path[0] == '/' || other_protocol || !slash) {
         return g_strdup(name);
     }
     g_autofree char *directory = g_strndup(base_path, slash + 1 - base_path);
-    return g_strconcat(directory, name, NULL);
+    return g_strconcat(directory, path, NULL);
 }
