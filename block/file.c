@@ -154,7 +154,6 @@ static int coroutine_fn transfer(int fd, TransferFunc *func, int64_t offset, int
         const IOVector *v = iov;
 
         if (iov_offset + *done > 0 || iov->size != (size_t)bytes) {
-            iovector_init(&part, iov->niov);
             iovector_init_slice(&part, iov, iov_offset + *done, bytes - *done);
             v = &part;
         }
