@@ -1,8 +1,11 @@
 #include "util/thread-pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "util/aio.h"
+
+enum { MAX_CPUS = 1 << 16 };
 
 /* Lies on the stack of the coroutine that waits for it. */
 typedef struct ThreadPoolJob {
@@ -66,12 +69,30 @@ static gpointer worker(gpointer data)
     }
 }
 
+/* g_get_num_processors() counts those that others may run on, too. */
+static unsigned allowed_cpus(void)
+{
+    unsigned count = 0;
+
+    for (int cpus = CPU_SETSIZE; count == 0 && cpus <= MAX_CPUS; cpus *= 4) {
+        cpu_set_t *set = CPU_ALLOC(cpus);
+        size_t size = CPU_ALLOC_SIZE(cpus);
+
+        /* It fails if the kernel knows more CPUs. */
+        if (set && sched_getaffinity(0, size, set) == 0) {
+            count = CPU_COUNT_S(size, set);
+        }
+        CPU_FREE(set);
+    }
+    return count ? count : g_get_num_processors();
+}
+
 ThreadPool *thread_pool_new(const char *name, unsigned max_threads)
 {
     ThreadPool *pool = g_new0(ThreadPool, 1);
 
     pool->name = g_strdup(name);
-    pool->max_threads = max_threads ? max_threads : g_get_num_processors();
+    pool->max_threads = max_threads ? max_threads : allowed_cpus();
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->work, NULL);
     pool->jobs_tail = &pool->jobs;
