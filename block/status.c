@@ -85,11 +85,11 @@ static int coroutine_fn layer_status(BlockDriverState *bs, int64_t offset, int64
     }
     if (ret & BDRV_BLOCK_RAW) {
         int64_t end = offset + *pnum;
-        int64_t below = *map, wanted = *pnum;
+        int64_t below = *map, asked = *pnum;
         BlockDriverState *child = *file;
-        ret = layer_status(child, below, wanted, pnum, map, file);
+        ret = layer_status(child, below, asked, pnum, map, file);
         if (ret >= 0 && *pnum == 0) {
-            *pnum = wanted;
+            *pnum = asked;
             *map = below;
             *file = child;
             ret = BDRV_BLOCK_ZERO | BDRV_BLOCK_OFFSET_VALID | BDRV_BLOCK_ALLOCATED;
@@ -103,15 +103,15 @@ static int coroutine_fn layer_status(BlockDriverState *bs, int64_t offset, int64
         } else if (!(ret & BDRV_BLOCK_ALLOCATED)) {
             ret |= add_unallocated_bits(bs, offset, pnum);
         }
-        if ((ret & BDRV_BLOCK_DATA) && (ret & BDRV_BLOCK_OFFSET_VALID) &&
-            !(ret & BDRV_BLOCK_ZERO) && *file && *file != bs) {
+        const int wanted = BDRV_BLOCK_DATA | BDRV_BLOCK_OFFSET_VALID | BDRV_BLOCK_RECURSE;
+        if ((ret & wanted) == wanted && !(ret & BDRV_BLOCK_ZERO) && *file && *file != bs) {
             ret |= look_into_file(*file, *map, pnum);
         }
     }
     if (ret < 0) {
         return ret;
     }
-    ret &= ~BDRV_BLOCK_EOF;
+    ret &= ~(BDRV_BLOCK_EOF | BDRV_BLOCK_RECURSE);
     return offset + *pnum == bs->total_bytes ? ret | BDRV_BLOCK_EOF : ret;
 }
 

@@ -51,6 +51,7 @@ enum {
     BDRV_BLOCK_ALLOCATED    = 1 << 4,   /* decided by this layer, not by its backing file */
     BDRV_BLOCK_EOF          = 1 << 5,   /* the range reaches the end of this node */
     BDRV_BLOCK_COMPRESSED   = 1 << 6,   /* stored compressed */
+    BDRV_BLOCK_RECURSE      = 1 << 7,   /* driver-internal: ask *file for zeroes in the data */
 };
 
 /*
