@@ -121,9 +121,9 @@ static bool decode(const Ext4State *s, Ext4Inode *inode, GError **errp)
 
     uint64_t sectors = inode->sectors;
 
-    /* So that nobody takes such a file for one that is all hole. */
-    if (!sectors && S_ISREG(st->mode) && ext4_inode_is_inline(inode)) {
-        sectors = div_round_up(st->size, SECTOR_BYTES);
+    /* As the kernel does, lest such a file be taken for one that is all hole. */
+    if (S_ISREG(st->mode) && ext4_inode_is_inline(inode)) {
+        sectors += div_round_up(st->size, SECTOR_BYTES);
     }
     st->allocated = sectors * SECTOR_BYTES;
     if (S_ISCHR(st->mode) || S_ISBLK(st->mode)) {

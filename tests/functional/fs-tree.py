@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """fs-tree.py dump DIR: a mounted tree in the form that fs-dump prints.
-fs-tree.py compare DUMP DUMP [FIELD...]: both must say the same, sorted by path;
-FIELDs are left out."""
+fs-tree.py compare DUMP DUMP [FIELD...]: both must say the same.  FIELDs are left out (all that begin so with * at the end);
+"dir:FIELD" is left out of directories, "path:NAME" means all of a file."""
 import ctypes
 import hashlib
 import os
@@ -88,8 +88,18 @@ def parse(file, skip):
         for row in text:
             words = row.split()
             fields = {w.split('=', 1)[0]: w.split('=', 1)[-1] for w in words[1:]}
+            is_dir = fields.get('mode', '').startswith('4')
             for name in skip:
-                fields.pop(name, None)
+                if name.endswith('*'):
+                    fields = {k: v for k, v in fields.items()
+                              if not k.startswith(name[:-1])}
+                elif name.startswith('dir:'):
+                    if is_dir:
+                        fields.pop(name[4:], None)
+                else:
+                    fields.pop(name, None)
+            if 'path:' + words[0] in skip:
+                continue
             if words[0] in files:
                 sys.exit('%s: %s is there twice' % (file, words[0]))
             files[words[0]] = fields
