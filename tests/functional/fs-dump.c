@@ -1,7 +1,9 @@
 /*
- * fs-dump IMAGE [OFFSET [LENGTH]]: everything a filesystem driver says of a filesystem, one
+ * fs-dump [-b] IMAGE [OFFSET [LENGTH]]: everything a filesystem driver says of a filesystem, one
  * line a file, for comparison with what others say (fs-tree.py).  On the way it checks that
  * lookups find what directories list, and that extents lead to the same bytes as reads.
+ *
+ * With -b, lines "use KIND OFFSET LENGTH" follow: what the blocks are used for.
  *
  * A file's digest is the SHA-256 over all of its aligned pieces of 64 KiB that are not zero,
  * each with its offset (64 bits, little-endian) before it.
@@ -17,6 +19,7 @@ enum { PIECE_BYTES = 64 * 1024 };
 typedef struct Dump {
     const char *image;
     int64_t offset, length;
+    bool blocks;
     Filesystem *fs;
     int status;
 } Dump;
@@ -276,6 +279,29 @@ static void coroutine_fn put_directory(Dump *d, const char *path, FsIno ino)
     }
 }
 
+static void coroutine_fn put_block_use(Dump *d)
+{
+    static const char *const names[] = {
+        [FS_BLOCK_FREE] = "free",
+        [FS_BLOCK_USED] = "used",
+        [FS_BLOCK_METADATA] = "metadata",
+        [FS_BLOCK_UNKNOWN] = "unknown",
+    };
+    uint64_t length = blk_length(d->fs->blk);
+    uint64_t bytes;
+
+    for (uint64_t offset = 0; offset < length; offset += bytes) {
+        FsBlockUse use = fs_co_block_use(d->fs, offset, &bytes);
+
+        if (!bytes || bytes > length - offset) {
+            fprintf(stderr, "fs-dump: %" PRIu64 " bytes of use at %" PRIu64 "\n", bytes, offset);
+            d->status = 1;
+            return;
+        }
+        printf("use %s %" PRIu64 " %" PRIu64 "\n", names[use], offset, bytes);
+    }
+}
+
 static void coroutine_fn dump(void *opaque)
 {
     Dump *d = opaque;
@@ -315,6 +341,9 @@ static void coroutine_fn dump(void *opaque)
     if (put_file(d, ".", fs->root, DT_DIR, &st)) {
         put_directory(d, "/", fs->root);
     }
+    if (d->blocks) {
+        put_block_use(d);
+    }
 }
 
 int main(int argc, char **argv)
@@ -323,9 +352,14 @@ int main(int argc, char **argv)
     g_autoptr(AioContext) ctx = aio_context_new(AIO_BACKEND_AUTO, &error);
     Dump d = {0};
 
+    if (argc > 1 && !strcmp(argv[1], "-b")) {
+        d.blocks = true;
+        argv++;
+        argc--;
+    }
     if (!ctx || argc < 2) {
         fprintf(stderr, "fs-dump: %s\n",
-                error ? error->message : "usage: fs-dump IMAGE [OFFSET [LENGTH]]");
+                error ? error->message : "usage: fs-dump [-b] IMAGE [OFFSET [LENGTH]]");
         return 2;
     }
     d.image = argv[1];
