@@ -1,0 +1,225 @@
+/*
+ * engram: an image in an engram, as a node.
+ */
+#include <errno.h>
+#include "block/block-int.h"
+#include "engram/manifest.h"
+#include "engram/reader.h"
+#include "qapi/qapi-visit.h"
+
+enum { OPT_TRANSFER_BYTES = 1 << 20 };
+
+typedef struct EngramState {
+    EngramReader *reader;
+} EngramState;
+
+/* Either slot may be the good one. */
+static int engram_probe(const uint8_t *buf, size_t len)
+{
+    for (size_t at = 0; at < ENGRAM_OBJECTS_START; at += ENGRAM_SLOT_BYTES) {
+        if (range_fits(at, ENGRAM_MAGIC_BYTES, len) &&
+            memcmp(buf + at, ENGRAM_MAGIC, ENGRAM_MAGIC_BYTES) == 0) {
+            return 100;
+        }
+    }
+    return 0;
+}
+
+static void show_image(BlockDriverState *bs)
+{
+    EngramState *s = bs->opaque;
+
+    bs->total_bytes = engram_reader_image(s->reader)->virtual_size;
+}
+
+static int coroutine_fn engram_co_open(BlockDriverState *bs, const BlockdevOptions *options,
+                                       int flags, GError **errp)
+{
+    EngramState *s = bs->opaque;
+    const BlockdevOptionsEngram *own = options ? &options->u.engram : NULL;
+    uint64_t cache_bytes = own && own->has_cache_size ? own->cache_size : 0;
+    GError *error = NULL;
+
+    s->reader = engram_reader_co_open(bs->file, own ? own->image : NULL, cache_bytes, &error);
+    if (!s->reader) {
+        int ret = error_to_errno(error);
+        g_propagate_error(errp, error);
+        return ret;
+    }
+    bs->limits.opt_transfer = OPT_TRANSFER_BYTES;
+    show_image(bs);
+    return 0;
+}
+
+static void engram_close(BlockDriverState *bs)
+{
+    EngramState *s = bs->opaque;
+
+    g_clear_pointer(&s->reader, engram_reader_free);
+}
+
+static int note(BlockDriverState *bs, GError *error)
+{
+    int ret = error_to_errno(error);
+
+    bdrv_note_error(bs, error);
+    return ret;
+}
+
+static int coroutine_fn engram_co_preadv(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                         const IOVector *iov, size_t iov_offset,
+                                         BdrvRequestFlags flags)
+{
+    EngramState *s = bs->opaque;
+    GError *error = NULL;
+
+    if (!engram_reader_co_read(s->reader, offset, bytes, iov, iov_offset, &error)) {
+        return note(bs, error);
+    }
+    return 0;
+}
+
+static int coroutine_fn engram_co_block_status(BlockDriverState *bs, int64_t offset,
+                                               int64_t bytes, int64_t *pnum, int64_t *map,
+                                               BlockDriverState **file)
+{
+    EngramState *s = bs->opaque;
+    GError *error = NULL;
+    uint64_t n;
+    bool zero;
+
+    if (!engram_reader_co_status(s->reader, offset, bytes, &zero, &n, &error)) {
+        return note(bs, error);
+    }
+    *pnum = n;
+    return zero ? BDRV_BLOCK_ZERO | BDRV_BLOCK_ALLOCATED
+                : BDRV_BLOCK_DATA | BDRV_BLOCK_ALLOCATED | BDRV_BLOCK_COMPRESSED;
+}
+
+static char *hex(const uint8_t *bytes, size_t len)
+{
+    GString *text = g_string_sized_new(2 * len);
+
+    for (size_t i = 0; i < len; i++) {
+        g_string_append_printf(text, "%02x", bytes[i]);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static char *uuid_text(const uint8_t *uuid)
+{
+    g_autofree char *digits = hex(uuid, ENGRAM_UUID_BYTES);
+
+    return g_strdup_printf("%.8s-%.4s-%.4s-%.4s-%.12s", digits, digits + 8, digits + 12,
+                           digits + 16, digits + 20);
+}
+
+static EngramImageInfo *coroutine_fn co_image_info(EngramFile *f, const EngramImage *image,
+                                                   GError **errp)
+{
+    g_autoptr(EngramImageInfo) info = engram_image_info_new0();
+
+    info->name = g_strdup(image->name);
+    info->virtual_size = image->virtual_size;
+    info->created = timestamp_new0();
+    info->created->sec = image->created_ns / 1000000000;
+    info->created->nsec = image->created_ns % 1000000000;
+    info->root_digest = hex(image->root_digest, sizeof(image->root_digest));
+    if (!engram_ref_is_none(&image->manifest)) {
+        g_autoptr(EngramManifestReader) manifest = engram_manifest_co_open(f, image, errp);
+        if (!manifest) {
+            return NULL;
+        }
+        info->has_files = true;
+        info->files = manifest->n_entries;
+    }
+    if (*image->info) {
+        info->stats = engram_image_stats_from_json_text(image->info, -1, errp);
+        if (!info->stats) {
+            g_prefix_error(errp, "%s: info of image '%s': ", bdrv_filename(f->file),
+                           image->name);
+            return NULL;
+        }
+    }
+    return g_steal_pointer(&info);
+}
+
+static ImageInfoSpecificEngram *coroutine_fn co_specific_info(EngramReader *r, GError **errp)
+{
+    g_autoptr(ImageInfoSpecificEngram) info = image_info_specific_engram_new0();
+    EngramFile *f = engram_reader_file(r);
+    EngramFrameTotals totals;
+
+    if (!engram_file_co_frame_totals(f, &totals, errp)) {
+        return NULL;
+    }
+    info->version = ENGRAM_VERSION;
+    info->uuid = uuid_text(f->uuid);
+    info->has_sequence = true;
+    info->sequence = f->sequence;
+    info->chunks = le64_get(f->commit.chunks);
+    info->frames = totals.frames;
+    info->data_bytes = totals.data_bytes;
+    info->stored_bytes = totals.stored_bytes;
+    info->image = g_strdup(engram_reader_image(r)->name);
+    info->images = engram_image_info_list_new();
+    for (uint32_t i = 0; i < f->n_images; i++) {
+        g_autoptr(EngramImage) image = engram_file_co_image(f, i, errp);
+        EngramImageInfo *entry = image ? co_image_info(f, image, errp) : NULL;
+
+        if (!entry) {
+            return NULL;
+        }
+        g_ptr_array_add(info->images, entry);
+    }
+    return g_steal_pointer(&info);
+}
+
+static int coroutine_fn engram_co_get_info(BlockDriverState *bs, ImageInfo *info,
+                                           GError **errp)
+{
+    EngramState *s = bs->opaque;
+    GError *error = NULL;
+    g_autoptr(ImageInfoSpecificEngram) own = co_specific_info(s->reader, &error);
+
+    if (!own) {
+        int ret = error_to_errno(error);
+        g_propagate_error(errp, error);
+        return ret;
+    }
+    info->has_compressed = true;
+    info->compressed = true;
+    info->format_specific = image_info_specific_new0();
+    info->format_specific->type = IMAGE_INFO_SPECIFIC_KIND_ENGRAM;
+    info->format_specific->u.engram.data = g_steal_pointer(&own);
+    return 0;
+}
+
+/* An engram's images take the place of internal snapshots: -l NAME. */
+static int coroutine_fn engram_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,
+                                                GError **errp)
+{
+    EngramState *s = bs->opaque;
+    GError *error = NULL;
+
+    if (!engram_reader_co_select(s->reader, id_or_name, &error)) {
+        int ret = error_to_errno(error);
+        g_propagate_error(errp, error);
+        return ret;
+    }
+    show_image(bs);
+    return 0;
+}
+
+static BlockDriver bdrv_engram = {
+    .format_name            = "engram",
+    .instance_size          = sizeof(EngramState),
+    .bdrv_probe             = engram_probe,
+    .bdrv_co_open           = engram_co_open,
+    .bdrv_close             = engram_close,
+    .bdrv_co_preadv         = engram_co_preadv,
+    .bdrv_co_block_status   = engram_co_block_status,
+    .bdrv_co_get_info       = engram_co_get_info,
+    .bdrv_co_load_snapshot  = engram_co_load_snapshot,
+};
+block_init(bdrv_engram)
