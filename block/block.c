@@ -77,6 +77,7 @@ void bdrv_unref(BlockDriverState *bs)
         bdrv_unref(bs->data_file);
         bdrv_unref(bs->file);
         g_clear_error(&bs->error);
+        g_clear_pointer(&bs->findings, g_ptr_array_unref);
         g_free(bs->backing_filename);
         g_free(bs->backing_format);
         g_free(bs->filename);

@@ -5,6 +5,8 @@
 #include "block/block-int.h"
 #include "qapi/qapi-types.h"
 
+enum { MAX_FINDINGS = 1000 };
+
 /* What the node's files take on the host; -1 if that is not known. */
 static int64_t coroutine_fn co_allocated_size(BlockDriverState *bs)
 {
@@ -47,6 +49,29 @@ ImageInfo *coroutine_fn bdrv_co_image_info(BlockDriverState *bs, GError **errp)
     return g_steal_pointer(&info);
 }
 
+void bdrv_add_finding(BlockDriverState *bs, const char *format, ...)
+{
+    if (!bs->findings) {
+        bs->findings = g_ptr_array_new_with_free_func(g_free);
+    }
+    if (bs->findings->len > MAX_FINDINGS) {
+        return;
+    }
+    if (bs->findings->len == MAX_FINDINGS) {
+        g_ptr_array_add(bs->findings, g_strdup("(more of these are not shown)"));
+        return;
+    }
+    va_list ap;
+    va_start(ap, format);
+    g_ptr_array_add(bs->findings, g_strdup_vprintf(format, ap));
+    va_end(ap);
+}
+
+GPtrArray *bdrv_take_findings(BlockDriverState *bs)
+{
+    return g_steal_pointer(&bs->findings);
+}
+
 ImageCheck *coroutine_fn bdrv_co_check(BlockDriverState *bs, GError **errp)
 {
     g_autoptr(ImageCheck) check = image_check_new0();
@@ -56,6 +81,7 @@ ImageCheck *coroutine_fn bdrv_co_check(BlockDriverState *bs, GError **errp)
                     "This image format does not support checks");
         return NULL;
     }
+    g_clear_pointer(&bs->findings, g_ptr_array_unref);
     check->filename = g_strdup(bs->filename);
     check->format = g_strdup(bs->drv->format_name);
     if (bs->drv->bdrv_co_check(bs, check, errp) < 0) {

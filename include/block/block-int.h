@@ -44,6 +44,7 @@ struct BlockDriverState {
     CoRwlock unaligned_writes;      /* held for writing while a block is read, changed, written */
     bool new_stack;                 /* deep in a chain: requests go on on a fresh coroutine */
     GError *error;                  /* see bdrv_note_error() */
+    GPtrArray *findings;            /* of char *: see bdrv_add_finding() */
 };
 
 /*
@@ -128,6 +129,10 @@ BlockDriverState *bdrv_new_node(const BlockDriver *drv, const char *filename, in
 /* The bare file of that name; a relative one counts from parent's directory. */
 BlockDriverState *coroutine_fn bdrv_co_open_child(BlockDriverState *parent, const char *name,
                                                   int flags, GError **errp);
+
+/* Drivers, during a check: what is wrong, as a line of text.  Of very many only the
+ * first are kept. */
+void bdrv_add_finding(BlockDriverState *bs, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* In a driver's file, once: block_init(bdrv_qcow2) */
 #define block_init(driver)                                                            \

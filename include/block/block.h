@@ -153,6 +153,9 @@ ImageInfo *coroutine_fn bdrv_co_image_info(BlockDriverState *bs, GError **errp);
 /* `check`; EMBR_ERROR_UNSUPPORTED if the format has none.  The caller frees the
  * result (image_check_free). */
 ImageCheck *coroutine_fn bdrv_co_check(BlockDriverState *bs, GError **errp);
+/* What the last check of this node found, a line of text each; NULL if nothing.
+ * Taken: the caller owns it. */
+GPtrArray *bdrv_take_findings(BlockDriverState *bs);
 /* From now on reads show the internal snapshot with that ID or name. */
 int coroutine_fn bdrv_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,
                                        GError **errp);
