@@ -1,0 +1,267 @@
+/*
+ * qcow2: what its files share.
+ *
+ *   qcow2.c              the driver: open, close
+ *   qcow2-header.c       header, header extensions
+ *   qcow2-cache.c        L2 tables in memory
+ *   qcow2-cluster.c      guest offset -> extent
+ *   qcow2-read.c         reading, several extents at once
+ *   qcow2-compressed.c   compressed clusters
+ *   qcow2-inflate.c      the decompressors
+ *   qcow2-status.c       block status
+ *   qcow2-snapshot.c     the snapshot table
+ *   qcow2-bitmap.c       the bitmap directory
+ *   qcow2-info.c         what `info` says
+ *   qcow2-refcount.c     reference counts as stored
+ *   qcow2-check.c        recount and compare
+ */
+#ifndef EMBR_BLOCK_QCOW2_H
+#define EMBR_BLOCK_QCOW2_H
+
+#include "block/block-int.h"
+#include "qcow2-format.h"
+
+/* The header and its extensions, checked and in host order. */
+typedef struct Qcow2Header {
+    uint32_t version;
+    uint32_t cluster_bits;
+    uint64_t size;
+    uint64_t l1_table_offset;
+    uint32_t l1_size;
+    uint64_t refcount_table_offset;
+    uint32_t refcount_table_clusters;
+    uint32_t nb_snapshots;
+    uint64_t snapshots_offset;
+    uint64_t incompatible_features;
+    uint64_t compatible_features;
+    uint64_t autoclear_features;
+    uint32_t refcount_order;
+    uint32_t header_length;
+    Qcow2Compression compression;
+    char *backing_file;             /* NULL: none */
+    char *backing_format;           /* NULL: not recorded */
+    char *data_file;                /* NULL: not recorded */
+    uint32_t nb_bitmaps;            /* 0: no bitmaps, or they cannot be trusted */
+    uint64_t bitmap_directory_offset;
+    uint64_t bitmap_directory_bytes;
+} Qcow2Header;
+
+/* buf holds the first len bytes of the file, enough if len is the smaller of
+ * the file's size and the cluster size.  name is the file's, for messages. */
+bool qcow2_header_parse(Qcow2Header *header, const uint8_t *buf, size_t len,
+                        uint64_t file_bytes, const char *name, GError **errp);
+/* How many bytes qcow2_header_parse() wants, from the first
+ * QCOW2_V2_HEADER_BYTES; 0 if they are no qcow2 header. */
+size_t qcow2_header_bytes_wanted(const uint8_t *buf, size_t len);
+void qcow2_header_clear(Qcow2Header *header);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Qcow2Header, qcow2_header_clear)
+
+typedef struct Qcow2L2Cache Qcow2L2Cache;
+typedef struct Qcow2CompressedCache Qcow2CompressedCache;
+
+typedef struct Qcow2Snapshot {
+    uint64_t l1_table_offset;
+    uint32_t l1_size;
+    char *id;
+    char *name;
+    uint32_t date_sec;
+    uint32_t date_nsec;
+    uint64_t vm_clock_nsec;
+    uint64_t vm_state_size;
+    uint64_t disk_size;
+    bool has_icount;
+    uint64_t icount;
+} Qcow2Snapshot;
+
+typedef enum Qcow2Preallocated {
+    QCOW2_PREALLOCATED_UNKNOWN,
+    QCOW2_PREALLOCATED_NO,
+    QCOW2_PREALLOCATED_YES,
+} Qcow2Preallocated;
+
+typedef struct Qcow2State {
+    Qcow2Header header;
+    uint32_t cluster_bytes;
+    unsigned l2_entry_bytes;        /* 8, or 16 if extended */
+    unsigned l2_bits;               /* an L2 table has 1 << l2_bits entries */
+    unsigned subcluster_bits;       /* as cluster_bits if not extended */
+    unsigned subclusters;           /* of a cluster: 1 or 32 */
+    uint64_t *l1_table;             /* of the disk, or the snapshot, that is shown; host order */
+    uint32_t l1_size;
+    Qcow2L2Cache *l2_cache;
+    Qcow2CompressedCache *compressed;
+    Qcow2Preallocated preallocated;
+} Qcow2State;
+
+static inline bool qcow2_has_extended_l2(const Qcow2State *s)
+{
+    return s->header.incompatible_features & QCOW2_INCOMPAT_EXTENDED_L2;
+}
+
+static inline bool qcow2_has_data_file(const Qcow2State *s)
+{
+    return s->header.incompatible_features & QCOW2_INCOMPAT_DATA_FILE;
+}
+
+/* The node that holds guest data. */
+static inline BlockDriverState *qcow2_data_node(BlockDriverState *bs)
+{
+    return bs->data_file ? bs->data_file : bs->file;
+}
+
+/* Reads a table of entries of 64 bits into host order; checks that all of it
+ * lies in the file.  what is for messages: "L1 table". */
+uint64_t *coroutine_fn qcow2_co_read_table(BlockDriverState *bs, uint64_t offset,
+                                           uint64_t entries, const char *what,
+                                           GError **errp);
+
+/* --- qcow2-cache.c --- */
+
+/* A slice of an L2 table.  Raw bytes, big-endian. */
+typedef struct Qcow2L2Slice {
+    uint64_t offset;
+    unsigned pins;
+    bool loading;
+    int ret;
+    CoQueue waiters;
+    GList lru_link;
+    uint8_t data[];
+} Qcow2L2Slice;
+
+/* max_bytes: of all slices together. */
+Qcow2L2Cache *qcow2_l2_cache_new(size_t slice_bytes, uint64_t max_bytes);
+void qcow2_l2_cache_free(Qcow2L2Cache *cache);
+size_t qcow2_l2_cache_slice_bytes(const Qcow2L2Cache *cache);
+/* The slice at that offset of file, which the caller has checked; pinned until
+ * qcow2_l2_cache_put().  Loads it once for all who ask. 0 or -errno. */
+int coroutine_fn qcow2_l2_cache_co_get(Qcow2L2Cache *cache, BlockDriverState *file,
+                                       uint64_t offset, Qcow2L2Slice **slice);
+void qcow2_l2_cache_put(Qcow2L2Cache *cache, Qcow2L2Slice *slice);
+
+/* --- qcow2-cluster.c --- */
+
+typedef enum Qcow2ExtentType {
+    QCOW2_EXTENT_UNALLOCATED,       /* the backing image's, or zeroes */
+    QCOW2_EXTENT_ZERO,
+    QCOW2_EXTENT_DATA,
+    QCOW2_EXTENT_COMPRESSED,
+    QCOW2_EXTENT_INVALID,
+} Qcow2ExtentType;
+
+/* A run of the guest's disk that is of one kind. */
+typedef struct Qcow2Extent {
+    Qcow2ExtentType type;
+    bool has_host;                  /* space is set aside for it at host_offset */
+    uint64_t host_offset;           /* of the first byte; compressed: of the compressed data */
+    uint64_t bytes;
+    uint32_t compressed_bytes;      /* at most; compressed data ends where it ends */
+} Qcow2Extent;
+
+/* What an L2 entry says of the cluster at guest_offset, from subcluster sc on.
+ * Sets all but bytes, and count to how many subclusters alike follow (at least
+ * 1).  Returns NULL or, for QCOW2_EXTENT_INVALID, what was found and what was
+ * expected. */
+const char *qcow2_decode_entry(BlockDriverState *bs, uint64_t guest_offset, uint64_t entry,
+                               uint64_t bitmap, unsigned sc, Qcow2Extent *extent,
+                               unsigned *count);
+
+/* The extent at offset, which lies in the disk; at most bytes of it. Compressed
+ * extents end with their cluster. 0 or -errno, with a noted error. */
+int coroutine_fn qcow2_co_get_extent(BlockDriverState *bs, uint64_t offset, uint64_t bytes,
+                                     Qcow2Extent *extent);
+
+/* --- qcow2-compressed.c and qcow2-inflate.c --- */
+
+enum { QCOW2_COMPRESSED_RUN_MAX = 64 };
+
+/* Whole compressed clusters that follow each other in the guest's disk. */
+typedef struct Qcow2CompressedRun {
+    unsigned count;
+    uint64_t guest_offset;          /* of the first */
+    struct {
+        uint64_t host_offset;
+        uint32_t bytes;
+    } clusters[QCOW2_COMPRESSED_RUN_MAX];
+} Qcow2CompressedRun;
+
+Qcow2CompressedCache *qcow2_compressed_cache_new(uint32_t cluster_bytes);
+void qcow2_compressed_cache_free(Qcow2CompressedCache *cache);
+
+/* True if the cluster may join the run, which then has it. */
+bool qcow2_compressed_run_add(Qcow2CompressedRun *run, uint32_t cluster_bytes,
+                              uint64_t guest_offset, const Qcow2Extent *extent);
+int coroutine_fn qcow2_co_read_compressed_run(BlockDriverState *bs,
+                                              const Qcow2CompressedRun *run,
+                                              const IOVector *iov, size_t iov_offset);
+/* Part of one compressed cluster, through the cache. */
+int coroutine_fn qcow2_co_read_compressed_part(BlockDriverState *bs, uint64_t guest_offset,
+                                               const Qcow2Extent *extent,
+                                               const IOVector *iov, size_t iov_offset);
+
+/* Decompresses exactly out_bytes; what follows the compressed data in `in` is
+ * ignored.  False if it yields fewer or is damaged. Any thread. */
+bool qcow2_inflate(Qcow2Compression compression, const void *in, size_t in_bytes, void *out,
+                   size_t out_bytes);
+
+/* --- qcow2-read.c, qcow2-status.c --- */
+
+int coroutine_fn qcow2_co_preadv(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                 const IOVector *iov, size_t iov_offset,
+                                 BdrvRequestFlags flags);
+int coroutine_fn qcow2_co_block_status(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                       int64_t *pnum, int64_t *map,
+                                       BlockDriverState **file);
+
+/* --- qcow2-snapshot.c --- */
+
+void qcow2_snapshot_free(Qcow2Snapshot *snapshot);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Qcow2Snapshot, qcow2_snapshot_free)
+/* The snapshot table, of Qcow2Snapshot; end_offset (may be NULL): where it ends
+ * in the file. */
+GPtrArray *coroutine_fn qcow2_co_read_snapshots(BlockDriverState *bs, uint64_t *end_offset,
+                                                GError **errp);
+int coroutine_fn qcow2_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,
+                                        GError **errp);
+
+/* --- qcow2-bitmap.c --- */
+
+typedef struct Qcow2Bitmap {
+    char *name;
+    uint64_t table_offset;
+    uint32_t table_size;            /* entries */
+    uint32_t flags;
+    unsigned granularity_bits;
+} Qcow2Bitmap;
+
+void qcow2_bitmap_free(Qcow2Bitmap *bitmap);
+/* The bitmap directory, of Qcow2Bitmap; empty if there is none. */
+GPtrArray *coroutine_fn qcow2_co_read_bitmaps(BlockDriverState *bs, GError **errp);
+
+/* --- qcow2-info.c, qcow2-check.c --- */
+
+int coroutine_fn qcow2_co_get_info(BlockDriverState *bs, ImageInfo *info, GError **errp);
+int coroutine_fn qcow2_co_check(BlockDriverState *bs, ImageCheck *result, GError **errp);
+
+/* --- qcow2-refcount.c --- */
+
+/* Walks over the stored reference counts, in order of cluster. */
+typedef struct Qcow2RefcountReader {
+    BlockDriverState *bs;
+    uint64_t *table;                /* the refcount table, host order */
+    uint64_t table_entries;
+    unsigned block_bits;            /* a refcount block has 1 << block_bits counts */
+    uint64_t loaded;                /* index of the block in memory; UINT64_MAX: none */
+    uint8_t *block;
+} Qcow2RefcountReader;
+
+bool coroutine_fn qcow2_refcount_reader_co_init(Qcow2RefcountReader *reader,
+                                                BlockDriverState *bs, GError **errp);
+void qcow2_refcount_reader_clear(Qcow2RefcountReader *reader);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Qcow2RefcountReader, qcow2_refcount_reader_clear)
+/* True if the block that counts this cluster exists, is aligned and within the file. */
+bool qcow2_refcount_block_usable(const Qcow2RefcountReader *reader, uint64_t index);
+/* Makes the block current: its counts can then be had. 0 or -errno. */
+int coroutine_fn qcow2_refcount_co_load(Qcow2RefcountReader *reader, uint64_t index);
+uint64_t qcow2_refcount_get(const Qcow2RefcountReader *reader, uint64_t index_in_block);
+
+#endif
