@@ -9,8 +9,13 @@
 #include <liburing.h>
 #include <string.h>
 
+#include "embr-config.h"
 #include "util/aio-int.h"
 #include "util/error.h"
+
+#ifdef CONFIG_VALGRIND_H
+#include <valgrind/memcheck.h>
+#endif
 
 enum {
     RING_ENTRIES = 128,
@@ -204,6 +209,21 @@ static bool aio_uring_pending(void *state)
     return io_uring_cq_ready(&u->ring) > 0 || io_uring_sq_ready(&u->ring) > 0;
 }
 
+/* Valgrind does not see the kernel write. */
+static void mark_read(const AioRequest *request)
+{
+#ifdef CONFIG_VALGRIND_H
+    int64_t left = request->op == AIO_OP_READ ? request->result : 0;
+
+    for (const struct iovec *iov = request->iov; left > 0; iov++) {
+        VALGRIND_MAKE_MEM_DEFINED(iov->iov_base, MIN((size_t)left, iov->iov_len));
+        left -= iov->iov_len;
+    }
+#else
+    (void)request;
+#endif
+}
+
 static bool aio_uring_reap(void *state)
 {
     AioUring *u = state;
@@ -222,6 +242,7 @@ static bool aio_uring_reap(void *state)
             AioRequest *request = io_uring_cqe_get_data(cqes[i]);
 
             request->result = cqes[i]->res;
+            mark_read(request);
             done[i] = request->co;
         }
         io_uring_cq_advance(&u->ring, n);

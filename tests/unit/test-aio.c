@@ -14,6 +14,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "embr-config.h"
 #include "util/aio.h"
 #include "util/units.h"
 
@@ -92,7 +93,11 @@ static void coroutine_fn read_co(void *opaque)
 /* More requests at once than any ring has entries. */
 START_TEST(many_reads)
 {
+#ifdef CONFIG_TSAN
+    enum { MANY = 600 };
+#else
     enum { MANY = 3000 };
+#endif
     g_autoptr(AioContext) ctx = context_or_skip(backends[_i]);
     int fd = temp_file(FILE_BYTES);
     g_autofree Reader *readers = g_new0(Reader, MANY);
