@@ -31,7 +31,8 @@ typedef struct Listing {
     Walker *w;
     FsIno ino;
     FsDirBatch batch;
-    GError *error;
+    GError *error;                  /* the first */
+    bool stuck;                     /* what follows the damage cannot be reached */
     bool busy;
 } Listing;
 
@@ -74,12 +75,29 @@ static void listing_free(Listing *list)
     }
 }
 
+/* More names into the batch. Damage ends the listing only if it cannot be got past. */
+static void coroutine_fn listing_read(Listing *list)
+{
+    uint64_t cursor = list->batch.cursor;
+    GError *error = NULL;
+
+    if (fs_co_readdir(list->w->fs, list->ino, &list->batch, &error)) {
+        return;
+    }
+    list->stuck = list->batch.cursor == cursor;
+    if (list->error) {
+        g_error_free(error);
+    } else {
+        list->error = error;
+    }
+}
+
 static void coroutine_fn co_read_ahead(void *opaque)
 {
     Listing *list = opaque;
     Walker *w = list->w;
 
-    fs_co_readdir(w->fs, list->ino, &list->batch, &list->error);
+    listing_read(list);
     list->busy = false;
     w->in_flight--;
     co_queue_all(&w->changed);
@@ -105,10 +123,10 @@ static void coroutine_fn listing_complete(Listing *list)
 {
     FsDirBatch *batch = &list->batch;
 
-    while (!batch->eof && !list->error && batch->entries->len <= WALK_SORT_MAX_NAMES) {
-        fs_co_readdir(list->w->fs, list->ino, batch, &list->error);
+    while (!batch->eof && !list->stuck && batch->entries->len <= WALK_SORT_MAX_NAMES) {
+        listing_read(list);
     }
-    if (batch->eof || list->error) {
+    if (batch->eof || list->stuck) {
         g_array_sort(batch->entries, compare_names);
     }
 }
@@ -341,14 +359,14 @@ static bool coroutine_fn frame_refill(Frame *f)
 {
     FsDirBatch *batch = &f->list->batch;
 
-    while (!batch->eof && !f->list->error) {
+    while (!batch->eof && !f->list->stuck) {
         while (f->workers) {
             co_queue_wait(&f->w->changed);
         }
         frame_clear_window(f);
         fs_dir_batch_drop_entries(batch);
         f->at = f->window_start = 0;
-        fs_co_readdir(f->w->fs, f->list->ino, batch, &f->list->error);
+        listing_read(f->list);
         if (batch->entries->len) {
             return true;
         }
