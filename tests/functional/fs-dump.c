@@ -21,6 +21,7 @@ typedef struct Dump {
     int64_t offset, length;
     bool blocks;
     Filesystem *fs;
+    GHashTable *visited;        /* directories */
     int status;
 } Dump;
 
@@ -176,6 +177,7 @@ static void coroutine_fn put_xattrs(Dump *d, const char *path, FsIno ino)
     g_autoptr(GPtrArray) list = fs_co_xattrs(d->fs, ino, &error);
 
     if (!list) {
+        printf(" error");
         complain(d, path, error);
         return;
     }
@@ -248,6 +250,11 @@ static void coroutine_fn put_directory(Dump *d, const char *path, FsIno ino)
     g_auto(FsDirBatch) batch = {0};
     GError *error = NULL;
 
+    if (!g_hash_table_add(d->visited, GSIZE_TO_POINTER(ino))) {
+        fprintf(stderr, "fs-dump: %s: directory inode %" PRIu64 " has two parents\n", path, ino);
+        d->status = 1;
+        return;
+    }
     fs_dir_batch_init(&batch);
     while (!batch.eof) {
         uint64_t cursor = batch.cursor;
@@ -365,6 +372,8 @@ int main(int argc, char **argv)
     d.image = argv[1];
     d.offset = argc > 2 ? g_ascii_strtoll(argv[2], NULL, 0) : 0;
     d.length = argc > 3 ? g_ascii_strtoll(argv[3], NULL, 0) : 0;
+    d.visited = g_hash_table_new(NULL, NULL);
     aio_run(ctx, dump, &d);
+    g_hash_table_unref(d.visited);
     return d.status;
 }
