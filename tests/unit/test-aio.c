@@ -218,11 +218,12 @@ START_TEST(scheduled_in_order)
 {
     g_autoptr(AioContext) ctx = context_or_skip(backends[_i]);
     Order orders[3];
-    GString *log = g_string_new(NULL);
+    GString *log;
 
     if (!ctx) {
         return;
     }
+    log = g_string_new(NULL);
     for (int i = 0; i < 3; i++) {
         orders[i] = (Order){ .log = log, .name = (char)('a' + i) };
         aio_co_schedule(ctx, coroutine_create(order_co, &orders[i]));
