@@ -1,0 +1,156 @@
+#!/bin/bash
+# Installs what embr needs that is not there, with the distribution's package manager.
+#
+#   scripts/install-deps.sh [--build] [--test] [--list]
+#
+# --build: what it is built with; --test: what the tests compare it with.  Both, if
+# neither is given.  --list only prints the packages that are missing.  Packages marked
+# with ? are done without where the distribution has none of that name.
+set -euo pipefail
+# The tables below are read by computed names.
+# shellcheck disable=SC2034
+
+{
+debian_build="gcc libc6-dev meson ninja-build pkg-config python3 libglib2.0-dev
+    libjson-glib-dev liburing-dev zlib1g-dev libzstd-dev libssl-dev libxxhash-dev
+    libisal-dev check"
+debian_test="valgrind clang ?libclang-rt-dev qemu-utils gdisk fdisk e2fsprogs dosfstools
+    mtools attr acl mount util-linux diffutils tar zstd gzip sleuthkit git"
+
+fedora_build="gcc meson ninja-build pkgconf-pkg-config python3 glib2-devel
+    json-glib-devel liburing-devel zlib-devel libzstd-devel openssl-devel xxhash-devel
+    isa-l-devel check-devel"
+fedora_test="libasan libubsan libtsan valgrind valgrind-devel clang compiler-rt qemu-img
+    gdisk util-linux e2fsprogs dosfstools mtools attr acl diffutils tar zstd gzip
+    ?sleuthkit git"
+
+suse_build="gcc meson ninja pkgconf-pkg-config python3 glib2-devel json-glib-devel
+    liburing-devel zlib-devel libzstd-devel libopenssl-devel xxhash-devel ?isa-l-devel
+    check-devel"
+suse_test="valgrind valgrind-devel clang qemu-img ?qemu-tools gptfdisk util-linux e2fsprogs
+    dosfstools mtools attr acl diffutils tar zstd gzip ?sleuthkit git"
+
+arch_build="gcc meson ninja pkgconf python glib2 glib2-devel json-glib liburing zlib zstd
+    openssl xxhash isa-l check"
+arch_test="valgrind clang compiler-rt qemu-img gptfdisk util-linux e2fsprogs dosfstools
+    mtools attr acl diffutils tar zstd gzip ?sleuthkit git"
+}
+
+die()
+{
+    echo "install-deps: $*" >&2
+    exit 1
+}
+
+as_root()
+{
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "not root, and there is no sudo; as root, run: $*"
+    fi
+}
+
+debian_has() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+debian_knows() { apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'; }
+debian_refresh() { as_root apt-get update -q; }
+debian_install()
+{
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -q -y --no-install-recommends "$@"
+}
+
+fedora_has() { rpm -q --whatprovides "$1" >/dev/null 2>&1; }
+fedora_knows() { dnf -q repoquery --whatprovides "$1" 2>/dev/null | grep -q .; }
+fedora_refresh() { as_root dnf -q makecache; }
+fedora_install() { as_root dnf install -y --setopt=install_weak_deps=False "$@"; }
+
+suse_has() { rpm -q --whatprovides "$1" >/dev/null 2>&1; }
+suse_knows() { zypper -q search -x --provides "$1" >/dev/null 2>&1; }
+suse_refresh() { as_root zypper -q refresh; }
+suse_install() { as_root zypper -n install --no-recommends "$@"; }
+
+arch_has() { pacman -T "$1" >/dev/null 2>&1; }
+arch_knows() { pacman -Si "$1" >/dev/null 2>&1; }
+arch_refresh() { as_root pacman -Sy --noconfirm; }
+arch_install() { as_root pacman -S --noconfirm --needed "$@"; }
+
+find_family()
+{
+    if command -v apt-get >/dev/null; then
+        echo debian
+    elif command -v dnf >/dev/null; then
+        echo fedora
+    elif command -v zypper >/dev/null; then
+        echo suse
+    elif command -v pacman >/dev/null; then
+        echo arch
+    else
+        die "none of apt-get, dnf, zypper, pacman is here; docs/dependencies.md" \
+            "names what is needed"
+    fi
+}
+
+groups=()
+list_only=false
+for arg; do
+    case $arg in
+    --build) groups+=(build) ;;
+    --test) groups+=(test) ;;
+    --list) list_only=true ;;
+    *) die "unknown option $arg; expected --build, --test, --list" ;;
+    esac
+done
+[ ${#groups[@]} -gt 0 ] || groups=(build test)
+
+family=$(find_family)
+wanted=()
+for group in "${groups[@]}"; do
+    table=${family}_$group
+    read -r -d '' -a names <<<"${!table}" || true
+    wanted+=("${names[@]}")
+done
+
+# Sets missing and optional to the packages that are not installed.
+find_missing()
+{
+    local name
+    missing=()
+    optional=()
+    for name in "${wanted[@]}"; do
+        if ! "${family}_has" "${name#\?}"; then
+            case $name in
+            \?*) optional+=("${name#\?}") ;;
+            *) missing+=("$name") ;;
+            esac
+        fi
+    done
+}
+
+find_missing
+if $list_only; then
+    printf '%s\n' "${missing[@]}" "${optional[@]}" | grep . || true
+    exit 0
+fi
+[ ${#missing[@]} -gt 0 ] || [ ${#optional[@]} -gt 0 ] || exit 0
+
+# Package lists are fetched only if something is missing that they do not name.
+for name in "${missing[@]}"; do
+    if ! "${family}_knows" "$name"; then
+        "${family}_refresh"
+        break
+    fi
+done
+available=()
+for name in "${optional[@]}"; do
+    if "${family}_knows" "$name"; then
+        available+=("$name")
+    fi
+done
+set -- "${missing[@]}" "${available[@]}"
+[ $# -gt 0 ] || exit 0
+echo "install-deps: installing $*"
+# Lists may be older than what the archive still has.
+"${family}_install" "$@" || { "${family}_refresh" && "${family}_install" "$@"; }
