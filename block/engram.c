@@ -3,14 +3,18 @@
  */
 #include <errno.h>
 #include "block/block-int.h"
+#include "engram/check.h"
 #include "engram/manifest.h"
 #include "engram/reader.h"
 #include "qapi/qapi-visit.h"
 
-enum { OPT_TRANSFER_BYTES = 1 << 20 };
+enum {
+    OPT_TRANSFER_BYTES = 1 << 20,
+    CLUSTER_BYTES      = 4096,          /* what check counts in */
+};
 
 typedef struct EngramState {
-    EngramReader *reader;
+    EngramReader *reader;               /* NULL: damaged, opened to be checked */
 } EngramState;
 
 /* Either slot may be the good one. */
@@ -41,6 +45,15 @@ static int coroutine_fn engram_co_open(BlockDriverState *bs, const BlockdevOptio
     GError *error = NULL;
 
     s->reader = engram_reader_co_open(bs->file, own ? own->image : NULL, cache_bytes, &error);
+    if (!s->reader && (flags & BDRV_O_CHECK) &&
+        g_error_matches(error, EMBR_ERROR, EMBR_ERROR_CORRUPT)) {
+        /* The check says what is wrong, if it finds a commit to start from. */
+        g_autoptr(EngramFile) f = engram_file_co_open(bs->file, NULL);
+        if (f) {
+            g_error_free(error);
+            return 0;
+        }
+    }
     if (!s->reader) {
         int ret = error_to_errno(error);
         g_propagate_error(errp, error);
@@ -175,11 +188,28 @@ static ImageInfoSpecificEngram *coroutine_fn co_specific_info(EngramReader *r, G
     return g_steal_pointer(&info);
 }
 
+/* Open for the check only: there is no image to be had. */
+static bool check_readable(BlockDriverState *bs, GError **errp)
+{
+    EngramState *s = bs->opaque;
+
+    if (!s->reader) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "%s: the engram is damaged and was opened for a check only",
+                    bs->filename);
+    }
+    return s->reader != NULL;
+}
+
 static int coroutine_fn engram_co_get_info(BlockDriverState *bs, ImageInfo *info,
                                            GError **errp)
 {
     EngramState *s = bs->opaque;
     GError *error = NULL;
+
+    if (!check_readable(bs, errp)) {
+        return -EIO;
+    }
     g_autoptr(ImageInfoSpecificEngram) own = co_specific_info(s->reader, &error);
 
     if (!own) {
@@ -195,6 +225,38 @@ static int coroutine_fn engram_co_get_info(BlockDriverState *bs, ImageInfo *info
     return 0;
 }
 
+static void add_finding(const char *text, void *opaque)
+{
+    bdrv_add_finding(opaque, "ERROR %s", text);
+}
+
+static int coroutine_fn engram_co_check_image(BlockDriverState *bs, ImageCheck *check,
+                                              GError **errp)
+{
+    EngramCheckResult result;
+    GError *error = NULL;
+
+    if (!engram_co_check(bs->file, add_finding, bs, &result, &error)) {
+        int ret = error_to_errno(error);
+        g_propagate_error(errp, error);
+        return ret;
+    }
+    check->check_errors = result.check_errors;
+    check->has_corruptions = result.corruptions > 0;
+    check->corruptions = result.corruptions;
+    check->has_image_end_offset = true;
+    check->image_end_offset = result.end;
+    check->total_clusters = div_round_up(result.disk_bytes, CLUSTER_BYTES);
+    check->allocated_clusters = div_round_up(result.data_bytes, CLUSTER_BYTES);
+    check->fragmented_clusters = div_round_up(result.scattered_bytes, CLUSTER_BYTES);
+    check->compressed_clusters = div_round_up(result.compressed_bytes, CLUSTER_BYTES);
+    check->has_total_clusters = check->total_clusters != 0;
+    check->has_allocated_clusters = check->allocated_clusters != 0;
+    check->has_fragmented_clusters = check->fragmented_clusters != 0;
+    check->has_compressed_clusters = check->compressed_clusters != 0;
+    return 0;
+}
+
 /* An engram's images take the place of internal snapshots: -l NAME. */
 static int coroutine_fn engram_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,
                                                 GError **errp)
@@ -202,6 +264,9 @@ static int coroutine_fn engram_co_load_snapshot(BlockDriverState *bs, const char
     EngramState *s = bs->opaque;
     GError *error = NULL;
 
+    if (!check_readable(bs, errp)) {
+        return -EIO;
+    }
     if (!engram_reader_co_select(s->reader, id_or_name, &error)) {
         int ret = error_to_errno(error);
         g_propagate_error(errp, error);
@@ -220,6 +285,7 @@ static BlockDriver bdrv_engram = {
     .bdrv_co_preadv         = engram_co_preadv,
     .bdrv_co_block_status   = engram_co_block_status,
     .bdrv_co_get_info       = engram_co_get_info,
+    .bdrv_co_check          = engram_co_check_image,
     .bdrv_co_load_snapshot  = engram_co_load_snapshot,
 };
 block_init(bdrv_engram)

@@ -358,6 +358,12 @@ bool coroutine_fn engram_file_co_frame_totals(EngramFile *f, EngramFrameTotals *
                 engram_ref_span(&entries[j].frame) + engram_ref_span(&entries[j].chunks);
         }
         totals->frames += n;
+        if (totals->frames > f->end / sizeof(EngramFrameEntry)) {
+            g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                        "%s: the frame directory has more entries than frames fit into the file",
+                        bdrv_filename(f->file));
+            return false;
+        }
     }
     return true;
 }

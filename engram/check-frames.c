@@ -1,0 +1,371 @@
+/*
+ * The check of frames: each is decoded, and each chunk hashed, once.
+ */
+#include "engram/check-int.h"
+
+#include <openssl/evp.h>
+
+#include "util/error.h"
+#include "util/thread-pool.h"
+#include "util/units.h"
+
+void check_chunk_list_free(ChunkList *list)
+{
+    if (!list) {
+        return;
+    }
+    g_free(list->positions);
+    g_free(list->raw);
+    g_free(list);
+}
+
+static ChunkList *parse_chunk_list(uint8_t *raw, const EngramRef *ref, GError **errp)
+{
+    ChunkList *list = g_new0(ChunkList, 1);
+    uint64_t offset = le64_get(ref->offset);
+    uint64_t size = le32_get(ref->raw);
+    const size_t per_chunk = sizeof(le32_t) + ENGRAM_DIGEST_BYTES;
+    EngramChunkList head = { 0 };
+    uint64_t position = 0;
+
+    list->raw = raw;
+    memcpy(&head, raw, MIN(size, sizeof(head)));
+    list->n = le32_get(head.count);
+    list->frame = head.frame;
+    if (size != sizeof(head) + list->n * (uint64_t)per_chunk || !list->n) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "chunk list at offset 0x%" PRIx64 " has %" PRIu64 " bytes for %" PRIu32
+                    " chunks", offset, size, list->n);
+        check_chunk_list_free(list);
+        return NULL;
+    }
+    const le32_t *lengths = (const le32_t *)(raw + sizeof(head));
+    list->digests = raw + sizeof(head) + list->n * sizeof(*lengths);
+    list->positions = g_new(uint32_t, (size_t)list->n + 1);
+    for (uint32_t i = 0; i < list->n; i++) {
+        uint32_t length = le32_get(lengths[i]);
+
+        list->positions[i] = position;
+        position += length;
+        if (!length || length > ENGRAM_MAX_CHUNK_BYTES ||
+            position > le32_get(list->frame.raw)) {
+            g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                        "chunk list at offset 0x%" PRIx64 ": chunk %" PRIu32 " has %" PRIu32
+                        " bytes and ends at %" PRIu64 " of a frame of %" PRIu32,
+                        offset, i, length, position, le32_get(list->frame.raw));
+            check_chunk_list_free(list);
+            return NULL;
+        }
+    }
+    list->positions[list->n] = position;
+    if (position != le32_get(list->frame.raw)) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "chunk list at offset 0x%" PRIx64 ": chunks of %" PRIu64
+                    " bytes in all in a frame of %" PRIu32,
+                    offset, position, le32_get(list->frame.raw));
+        check_chunk_list_free(list);
+        return NULL;
+    }
+    return list;
+}
+
+void *check_parse_chunk_list(uint8_t *raw, const EngramRef *ref, void *opaque, size_t *cost,
+                             GError **errp)
+{
+    ChunkList *list = parse_chunk_list(raw, ref, errp);
+
+    if (list) {
+        *cost += sizeof(*list) + ((size_t)list->n + 1) * sizeof(*list->positions);
+    }
+    return list;
+}
+
+typedef struct FrameWork {
+    Check *check;
+    EngramFrameEntry entry;
+    uint64_t units;
+    /* Filled by the pool. */
+    uint8_t *data;                      /* frame and chunk list as they are in the file */
+    uint32_t chunks;
+    GPtrArray *errors;                  /* of GError */
+} FrameWork;
+
+static void note(FrameWork *work, GError *error)
+{
+    g_ptr_array_add(work->errors, error);
+}
+
+static void check_padding(FrameWork *work, const EngramRef *ref, const uint8_t *data,
+                          EngramObjectType type)
+{
+    uint32_t stored = le32_get(ref->stored);
+
+    if (!buffer_is_zero(data + stored, engram_ref_span(ref) - stored)) {
+        note(work, g_error_new(EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                               "%s at offset 0x%" PRIx64 ": padding is not zero",
+                               engram_object_type_name(type), le64_get(ref->offset)));
+    }
+}
+
+static void check_identities(FrameWork *work, const ChunkList *list, const uint8_t *raw)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    uint64_t offset = le64_get(work->entry.frame.offset);
+
+    EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
+    for (uint32_t i = 0; i < list->n; i++) {
+        uint32_t position = list->positions[i];
+        uint8_t digest[EVP_MAX_MD_SIZE];
+
+        EVP_DigestInit_ex(ctx, NULL, NULL);
+        EVP_DigestUpdate(ctx, raw + position, list->positions[i + 1] - position);
+        EVP_DigestFinal_ex(ctx, digest, NULL);
+        if (memcmp(digest, list->digests + (size_t)i * ENGRAM_DIGEST_BYTES,
+                   ENGRAM_DIGEST_BYTES) != 0) {
+            note(work, g_error_new(EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                                   "frame at offset 0x%" PRIx64 ": chunk %" PRIu32
+                                   " at position %" PRIu32
+                                   " does not have the SHA-256 of its chunk list",
+                                   offset, i, position));
+            break;
+        }
+    }
+    EVP_MD_CTX_free(ctx);
+}
+
+/* In the thread pool. */
+static int verify_frame(void *opaque)
+{
+    FrameWork *work = opaque;
+    const EngramRef *frame = &work->entry.frame, *chunks = &work->entry.chunks;
+    const uint8_t *chunks_data = work->data + engram_ref_span(frame);
+    g_autofree uint8_t *raw = g_malloc((size_t)le32_get(frame->raw) + 1);
+    uint8_t *list_raw = g_malloc((size_t)le32_get(chunks->raw) + sizeof(EngramChunkList));
+    GError *error = NULL;
+    bool frame_ok = true;
+
+    if (!engram_object_decode(work->data, frame, ENGRAM_OBJECT_FRAME, raw, NULL, &error)) {
+        note(work, g_steal_pointer(&error));
+        frame_ok = false;
+    }
+    check_padding(work, frame, work->data, ENGRAM_OBJECT_FRAME);
+    check_padding(work, chunks, chunks_data, ENGRAM_OBJECT_CHUNKS);
+    if (!engram_object_decode(chunks_data, chunks, ENGRAM_OBJECT_CHUNKS, list_raw, NULL,
+                              &error)) {
+        note(work, g_steal_pointer(&error));
+        g_free(list_raw);
+        return 0;
+    }
+    ChunkList *list = parse_chunk_list(list_raw, chunks, &error);
+    if (!list) {
+        note(work, g_steal_pointer(&error));
+        return 0;
+    }
+    work->chunks = list->n;
+    if (!engram_ref_equal(&list->frame, frame)) {
+        note(work, g_error_new(EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                               "chunk list at offset 0x%" PRIx64
+                               " is of a frame at 0x%" PRIx64 ", expected 0x%" PRIx64,
+                               le64_get(chunks->offset), le64_get(list->frame.offset),
+                               le64_get(frame->offset)));
+    } else if (frame_ok) {
+        check_identities(work, list, raw);
+    }
+    check_chunk_list_free(list);
+    return 0;
+}
+
+static void coroutine_fn co_verify_frame(void *opaque)
+{
+    FrameWork *work = opaque;
+    Check *check = work->check;
+    const EngramRef *frame = &work->entry.frame, *chunks = &work->entry.chunks;
+    size_t bytes = engram_ref_span(frame) + engram_ref_span(chunks);
+    GError *error = NULL;
+
+    work->data = g_malloc(bytes);
+    int ret = bdrv_co_pread(check->file->file, le64_get(frame->offset), bytes, work->data, 0);
+    if (ret < 0) {
+        error_set_errno(&error, -ret, "cannot read the frame at offset 0x%" PRIx64,
+                        le64_get(frame->offset));
+        check_object_problem(check, frame, error);
+    } else {
+        work->errors = g_ptr_array_new();
+        thread_pool_co_run(thread_pool_cpu(), verify_frame, work);
+        for (guint i = 0; i < work->errors->len; i++) {
+            check_problem(check, g_ptr_array_index(work->errors, i));
+        }
+        g_ptr_array_unref(work->errors);
+    }
+    check->result->frames++;
+    check->result->chunks += work->chunks;
+    g_free(work->data);
+    check_release(check, work->units);
+    g_free(work);
+    check_work_done(check);
+}
+
+/* Whether the entry can be followed; its place is after the one before. */
+static bool entry_ok(Check *check, const EngramFrameEntry *entry, uint64_t *end)
+{
+    EngramFile *f = check->file;
+    uint64_t offset = le64_get(entry->frame.offset);
+    GError *error = NULL;
+
+    if (!engram_ref_check(&entry->frame, ENGRAM_OBJECT_FRAME, f->end, &error) ||
+        !engram_ref_check(&entry->chunks, ENGRAM_OBJECT_CHUNKS, f->end, &error)) {
+        g_prefix_error(&error, "frame directory: ");
+        check_problem(check, error);
+        return false;
+    }
+    if (offset < *end) {
+        check_corrupt(check, "frame directory: frame at offset 0x%" PRIx64
+                      " after the one that ends at 0x%" PRIx64, offset, *end);
+        return false;
+    }
+    if (le64_get(entry->chunks.offset) != offset + engram_ref_span(&entry->frame)) {
+        check_corrupt(check, "frame directory: chunk list of the frame at offset 0x%" PRIx64
+                      " is at 0x%" PRIx64 ", expected 0x%" PRIx64, offset,
+                      le64_get(entry->chunks.offset), offset + engram_ref_span(&entry->frame));
+        return false;
+    }
+    *end = le64_get(entry->chunks.offset) + engram_ref_span(&entry->chunks);
+    return true;
+}
+
+/* False if nothing behind it can be made sense of. */
+static bool coroutine_fn co_check_page(Check *check, const EngramRef *ref, uint64_t *end,
+                                       uint64_t *entries)
+{
+    g_autofree uint8_t *raw = check_co_load(check, ref, ENGRAM_OBJECT_FRAME_DIR);
+    const EngramFrameEntry *page = (const EngramFrameEntry *)raw;
+    uint32_t size = le32_get(ref->raw);
+    uint64_t start = *end;
+
+    if (raw && (!size || size % sizeof(*page))) {
+        check_corrupt(check, "frame directory page at offset 0x%" PRIx64 " has %" PRIu32
+                      " bytes, expected a multiple of %zu", le64_get(ref->offset), size,
+                      sizeof(*page));
+        g_clear_pointer(&raw, g_free);
+    }
+    if (!raw) {
+        check->directory_damaged = true;
+        g_array_append_val(check->page_starts, start);
+        return true;
+    }
+    start = le64_get(page[0].frame.offset);
+    g_array_append_val(check->page_starts, start);
+    for (uint32_t i = 0; i < size / sizeof(*page); i++) {
+        ++*entries;
+        if (!entry_ok(check, &page[i], end)) {
+            check->directory_damaged = true;
+            return false;
+        }
+        FrameWork *work = g_new0(FrameWork, 1);
+        work->check = check;
+        work->entry = page[i];
+        work->units = check_co_reserve(check, (uint64_t)le32_get(page[i].frame.stored) +
+                                                  le32_get(page[i].frame.raw) +
+                                                  le32_get(page[i].chunks.stored) +
+                                                  2 * (uint64_t)le32_get(page[i].chunks.raw));
+        check_co_spawn(check, co_verify_frame, work);
+    }
+    return true;
+}
+
+void coroutine_fn check_co_frames(Check *check)
+{
+    EngramFile *f = check->file;
+    uint64_t end = ENGRAM_OBJECTS_START, entries = 0;
+
+    for (uint32_t i = 0; i < f->n_frame_pages; i++) {
+        if (!co_check_page(check, &f->frame_pages[i], &end, &entries)) {
+            break;
+        }
+    }
+    check_co_wait_all(check);
+    if (!check->directory_damaged && entries != le64_get(f->commit.frames)) {
+        check_corrupt(check, "commit record at offset 0x%" PRIx64 " counts %" PRIu64
+                      " frames, its directory has %" PRIu64,
+                      le64_get(f->commit_ref.offset), le64_get(f->commit.frames), entries);
+    }
+    if (!check->result->corruptions && !check->result->check_errors &&
+        check->result->chunks != le64_get(f->commit.chunks)) {
+        check_corrupt(check, "commit record at offset 0x%" PRIx64 " counts %" PRIu64
+                      " chunks, its frames have %" PRIu64,
+                      le64_get(f->commit_ref.offset), le64_get(f->commit.chunks),
+                      check->result->chunks);
+    }
+}
+
+/* The directory's entry for the frame at offset; false if it has none. */
+static bool coroutine_fn co_find_entry(Check *check, uint64_t offset, EngramFrameEntry *entry)
+{
+    uint32_t low = 0, high = check->page_starts->len;
+
+    if (!high) {
+        return false;
+    }
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (g_array_index(check->page_starts, uint64_t, middle) <= offset) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    const EngramRef *ref = &check->file->frame_pages[low];
+    g_autoptr(GError) error = NULL;
+    CachedObject *page = object_cache_co_get(check->pages, ref, &error);
+    if (!page) {
+        return false;
+    }
+    const EngramFrameEntry *entries = page->value;
+    uint32_t n = le32_get(ref->raw) / sizeof(*entries);
+    uint32_t first = 0, last = n;
+    while (last - first > 1) {
+        uint32_t middle = first + (last - first) / 2;
+
+        if (le64_get(entries[middle].frame.offset) <= offset) {
+            first = middle;
+        } else {
+            last = middle;
+        }
+    }
+    bool found = n && le64_get(entries[first].frame.offset) == offset;
+    if (found) {
+        *entry = entries[first];
+    }
+    object_cache_put(check->pages, page);
+    return found;
+}
+
+CachedObject *coroutine_fn check_co_chunk_list(Check *check, const EngramRef *frame)
+{
+    uint64_t offset = le64_get(frame->offset);
+    EngramFrameEntry entry;
+    GError *error = NULL;
+
+    if (!co_find_entry(check, offset, &entry) || !engram_ref_equal(&entry.frame, frame)) {
+        if (!check->directory_damaged) {
+            g_set_error(&error, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                        "frame at offset 0x%" PRIx64
+                        " is referred to by a map but not as such in the frame directory",
+                        offset);
+            check_object_problem(check, frame, error);
+        }
+        return NULL;
+    }
+    CachedObject *list = object_cache_co_get(check->lists, &entry.chunks, &error);
+    if (!list) {
+        /* Reported when frames were checked. */
+        g_error_free(error);
+        return NULL;
+    }
+    if (!engram_ref_equal(&((const ChunkList *)list->value)->frame, frame)) {
+        object_cache_put(check->lists, list);
+        return NULL;
+    }
+    return list;
+}

@@ -1,0 +1,422 @@
+/*
+ * The check of images: maps lead to chunks, digests are those of the maps,
+ * manifests can be read.
+ */
+#include "engram/check-int.h"
+
+#include <openssl/evp.h>
+
+#include "engram/manifest.h"
+#include "engram/map.h"
+#include "qapi/qapi-visit.h"
+#include "util/error.h"
+#include "util/thread-pool.h"
+
+/* Digest of a run of bytes that reads as zeroes and is a whole segment. */
+static void digest_zero_segment(uint64_t bytes, uint8_t *digest)
+{
+    uint8_t text[9] = { 0 };
+
+    le64_store(text + 1, bytes);
+    EVP_Digest(text, sizeof(text), digest, NULL, EVP_sha256(), NULL);
+}
+
+/* One segment that has a map. */
+typedef struct SegmentWork {
+    Check *check;
+    EngramSegment segment;
+    uint64_t number;
+    uint64_t bytes;
+    /* Filled while it is checked. */
+    EngramMap *map;
+    const uint8_t **identities;         /* of entries; NULL where there is none */
+    uint8_t *identity_bytes;
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    bool damaged;
+} SegmentWork;
+
+static void hash_entry(EVP_MD_CTX *ctx, uint64_t length, uint64_t skip,
+                       const uint8_t *identity)
+{
+    uint8_t text[1 + 8 + 8 + ENGRAM_DIGEST_BYTES];
+
+    text[0] = identity != NULL;
+    le64_store(text + 1, length);
+    if (identity) {
+        le64_store(text + 9, skip);
+        memcpy(text + 17, identity, ENGRAM_DIGEST_BYTES);
+    }
+    EVP_DigestUpdate(ctx, text, identity ? sizeof(text) : 9);
+}
+
+/* Entry next goes on where a run of `length` bytes from skip on ended. */
+static bool continues(const SegmentWork *work, uint32_t first, uint64_t length, uint32_t next)
+{
+    const EngramMap *map = work->map;
+    const uint8_t *a = work->identities[first], *b = work->identities[next];
+
+    if (!a || !b) {
+        return !a && !b;
+    }
+    return memcmp(a, b, ENGRAM_DIGEST_BYTES) == 0 &&
+           le32_get(map->skips[first]) + length == le32_get(map->skips[next]);
+}
+
+/* In the thread pool: the segment's digest, over entries in canonical form. */
+static int digest_segment(void *opaque)
+{
+    SegmentWork *work = opaque;
+    const EngramMap *map = work->map;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+    EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
+    for (uint32_t i = 0; i < map->n;) {
+        uint64_t length = engram_map_length(map, i);
+        uint32_t next = i + 1;
+
+        while (next < map->n && continues(work, i, length, next)) {
+            length += engram_map_length(map, next++);
+        }
+        hash_entry(ctx, length, le32_get(map->skips[i]), work->identities[i]);
+        i = next;
+    }
+    EVP_DigestFinal_ex(ctx, work->digest, NULL);
+    EVP_MD_CTX_free(ctx);
+    return 0;
+}
+
+static uint32_t find_chunk(const ChunkList *list, uint32_t position)
+{
+    uint32_t low = 0, high = list->n;
+
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (list->positions[middle] <= position) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static bool identify_entry(SegmentWork *work, uint32_t i, const ChunkList *list)
+{
+    const EngramMap *map = work->map;
+    uint32_t position = le32_get(map->positions[i]);
+    uint64_t end = (uint64_t)le32_get(map->skips[i]) + engram_map_length(map, i);
+    uint32_t chunk = find_chunk(list, position);
+    uint8_t *identity = work->identity_bytes + (size_t)i * ENGRAM_DIGEST_BYTES;
+
+    if (list->positions[chunk] != position ||
+        end > list->positions[chunk + 1] - list->positions[chunk]) {
+        check_corrupt(work->check, "map at offset 0x%" PRIx64 ": entry %" PRIu32
+                      " (position %" PRIu32 ", up to byte %" PRIu64
+                      " of it) is not within a chunk of the frame at 0x%" PRIx64,
+                      le64_get(work->segment.map.offset), i, position, end,
+                      le64_get(list->frame.offset));
+        return false;
+    }
+    memcpy(identity, list->digests + (size_t)chunk * ENGRAM_DIGEST_BYTES, ENGRAM_DIGEST_BYTES);
+    work->identities[i] = identity;
+    return true;
+}
+
+/* Finds the identities of all chunks of the map, frame by frame. */
+static bool coroutine_fn co_identify(SegmentWork *work)
+{
+    const EngramMap *map = work->map;
+    g_autofree uint32_t *first = g_new0(uint32_t, map->n_frames);   /* entry + 1 */
+    g_autofree uint32_t *next = g_new0(uint32_t, map->n);
+    bool ok = true;
+
+    for (uint32_t i = map->n; i-- > 0;) {
+        if (!engram_map_is_zero(map, i)) {
+            uint16_t frame = le16_get(map->frame_indexes[i]);
+            next[i] = first[frame];
+            first[frame] = i + 1;
+        }
+    }
+    for (uint32_t frame = 0; frame < map->n_frames; frame++) {
+        if (!first[frame]) {
+            continue;
+        }
+        CachedObject *object = check_co_chunk_list(work->check, &map->frames[frame].frame);
+        if (!object) {
+            ok = false;
+            continue;
+        }
+        for (uint32_t i = first[frame]; i && ok; i = next[i - 1]) {
+            ok = identify_entry(work, i - 1, object->value);
+        }
+        object_cache_put(work->check->lists, object);
+    }
+    return ok;
+}
+
+static void count_entries(const SegmentWork *work)
+{
+    const EngramMap *map = work->map;
+    EngramCheckResult *result = work->check->result;
+    uint32_t frame = UINT32_MAX;
+    uint64_t end = 0;
+
+    for (uint32_t i = 0; i < map->n; i++) {
+        if (engram_map_is_zero(map, i)) {
+            continue;
+        }
+        uint32_t bytes = engram_map_length(map, i);
+        uint64_t start = (uint64_t)le32_get(map->positions[i]) + le32_get(map->skips[i]);
+        const EngramRef *ref = &map->frames[le16_get(map->frame_indexes[i])].frame;
+
+        result->data_bytes += bytes;
+        if (le32_get(ref->stored) - sizeof(EngramObjectHeader) < le32_get(ref->raw)) {
+            result->compressed_bytes += bytes;
+        }
+        if (frame != UINT32_MAX && (frame != le16_get(map->frame_indexes[i]) || start != end)) {
+            result->scattered_bytes += bytes;
+        }
+        frame = le16_get(map->frame_indexes[i]);
+        end = start + bytes;
+    }
+}
+
+static void coroutine_fn co_check_map(SegmentWork *work, uint8_t *raw)
+{
+    Check *check = work->check;
+    const EngramRef *ref = &work->segment.map;
+    GError *error = NULL;
+
+    work->map = engram_map_parse(raw, ref, check->file->end, NULL, &error);
+    if (!work->map) {
+        check_object_problem(check, ref, error);
+        return;
+    }
+    if (work->map->bytes != work->bytes) {
+        check_corrupt(check, "map at offset 0x%" PRIx64 " describes %" PRIu32
+                      " bytes, expected the %" PRIu64 " of segment %" PRIu64,
+                      le64_get(ref->offset), work->map->bytes, work->bytes, work->number);
+        return;
+    }
+    count_entries(work);
+    work->identities = g_new0(const uint8_t *, work->map->n);
+    work->identity_bytes = g_malloc((size_t)work->map->n * ENGRAM_DIGEST_BYTES);
+    if (!co_identify(work)) {
+        return;
+    }
+    thread_pool_co_run(thread_pool_cpu(), digest_segment, work);
+    if (memcmp(work->digest, work->segment.digest, ENGRAM_DIGEST_BYTES) != 0) {
+        check_corrupt(check, "map at offset 0x%" PRIx64
+                      " does not have the digest that segment %" PRIu64 " is recorded with",
+                      le64_get(ref->offset), work->number);
+    }
+}
+
+static void coroutine_fn co_check_segment(void *opaque)
+{
+    SegmentWork *work = opaque;
+    Check *check = work->check;
+    uint8_t *raw = check_co_load(check, &work->segment.map, ENGRAM_OBJECT_MAP);
+
+    if (raw) {
+        co_check_map(work, raw);
+    }
+    engram_map_free(work->map);
+    g_free(work->identities);
+    g_free(work->identity_bytes);
+    g_free(work);
+    check_work_done(check);
+}
+
+/* A page of segments; adds their digests to ctx. */
+static bool coroutine_fn co_check_segments(Check *check, const EngramMapTop *top,
+                                           uint32_t page, EVP_MD_CTX *ctx)
+{
+    const EngramRef *ref = &top->pages[page];
+    uint32_t n = engram_map_top_page_segments(top, page);
+    g_autofree uint8_t *raw = check_co_load(check, ref, ENGRAM_OBJECT_SEGMENTS);
+    const EngramSegment *segments = (const EngramSegment *)raw;
+
+    if (!raw) {
+        return false;
+    }
+    if (le32_get(ref->raw) != n * sizeof(*segments)) {
+        check_corrupt(check, "segments at offset 0x%" PRIx64 " have %" PRIu32
+                      " bytes, expected %zu", le64_get(ref->offset), le32_get(ref->raw),
+                      n * sizeof(*segments));
+        return false;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t number = (uint64_t)page * ENGRAM_SEGMENTS_PER_PAGE + i;
+        uint64_t bytes = engram_map_top_segment_bytes(top, number);
+
+        EVP_DigestUpdate(ctx, segments[i].digest, ENGRAM_DIGEST_BYTES);
+        if (!engram_ref_is_none(&segments[i].map)) {
+            SegmentWork *work = g_new0(SegmentWork, 1);
+
+            *work = (SegmentWork){ check, segments[i], number, bytes };
+            check_co_spawn(check, co_check_segment, work);
+            continue;
+        }
+        uint8_t digest[EVP_MAX_MD_SIZE];
+        digest_zero_segment(bytes, digest);
+        if (memcmp(digest, segments[i].digest, ENGRAM_DIGEST_BYTES) != 0) {
+            check_corrupt(check, "segments at offset 0x%" PRIx64 ": segment %" PRIu64
+                          " has no map but another digest than zeroes",
+                          le64_get(ref->offset), number);
+        }
+    }
+    return true;
+}
+
+/* Digests of the segments of a page that is not there. */
+static void add_zero_segments(const EngramMapTop *top, uint32_t page, EVP_MD_CTX *ctx)
+{
+    uint64_t first = (uint64_t)page * ENGRAM_SEGMENTS_PER_PAGE;
+    uint32_t n = engram_map_top_page_segments(top, page);
+    uint8_t full[EVP_MAX_MD_SIZE], last[EVP_MAX_MD_SIZE];
+
+    digest_zero_segment(UINT64_C(1) << top->segment_bits, full);
+    digest_zero_segment(engram_map_top_segment_bytes(top, first + n - 1), last);
+    for (uint32_t i = 0; i < n; i++) {
+        EVP_DigestUpdate(ctx, i + 1 < n ? full : last, ENGRAM_DIGEST_BYTES);
+    }
+}
+
+static void coroutine_fn co_check_device_map(Check *check, const EngramImage *image)
+{
+    g_autoptr(GError) error = NULL;
+    uint8_t text[32], digest[EVP_MAX_MD_SIZE];
+    EngramMapTop top;
+    bool complete = true;
+
+    if (!engram_map_top_co_load(&top, check->file, image, &error)) {
+        check_object_problem(check, &image->map_root, g_steal_pointer(&error));
+        return;
+    }
+    check_co_padding(check, &image->map_root, ENGRAM_OBJECT_MAP_ROOT);
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    EVP_DigestInit_ex(ctx, EVP_sha256(), NULL);
+    memcpy(text, "embr device map", 16);
+    le64_store(text + 16, top.virtual_size);
+    le64_store(text + 24, top.segment_bits);
+    EVP_DigestUpdate(ctx, text, sizeof(text));
+    for (uint32_t page = 0; page < top.n_pages; page++) {
+        if (engram_ref_is_none(&top.pages[page])) {
+            add_zero_segments(&top, page, ctx);
+        } else if (!co_check_segments(check, &top, page, ctx)) {
+            complete = false;
+        }
+    }
+    check_co_wait_all(check);
+    EVP_DigestFinal_ex(ctx, digest, NULL);
+    EVP_MD_CTX_free(ctx);
+    engram_map_top_clear(&top);
+    if (complete && memcmp(digest, image->root_digest, ENGRAM_DIGEST_BYTES) != 0) {
+        check_corrupt(check, "image '%s': the segments of the map root at offset 0x%" PRIx64
+                      " do not give the root digest that is recorded", image->name,
+                      le64_get(image->map_root.offset));
+    }
+}
+
+static void coroutine_fn co_check_vectors(Check *check, EngramManifestReader *m,
+                                          const EngramImage *image)
+{
+    g_auto(EngramVectorIter) it;
+    EngramVectorInfo info;
+    GError *error = NULL;
+    uint64_t least = 0;
+    int ret;
+
+    engram_vector_iter_init(&it, m);
+    while ((ret = engram_vector_iter_co_next(&it, &info, &error)) > 0) {
+        if (info.entry < least) {
+            check_corrupt(check, "image '%s': vector of file %" PRIu64
+                          " after that of file %" PRIu64, image->name, info.entry, least - 1);
+            return;
+        }
+        least = info.entry == UINT64_MAX ? info.entry : info.entry + 1;
+    }
+    if (ret < 0) {
+        check_problem(check, error);
+    }
+}
+
+static void coroutine_fn co_check_manifest(Check *check, const EngramImage *image)
+{
+    GError *error = NULL;
+
+    if (engram_ref_is_none(&image->manifest)) {
+        return;
+    }
+    g_autoptr(EngramManifestReader) m = engram_manifest_co_open(check->file, image, &error);
+    if (!m) {
+        check_object_problem(check, &image->manifest, error);
+        return;
+    }
+    check_co_padding(check, &image->manifest, ENGRAM_OBJECT_MANIFEST);
+    for (uint32_t i = 0; i < m->n_file_pages; i++) {
+        check_co_padding(check, &m->file_pages[i].ref, ENGRAM_OBJECT_FILES);
+    }
+    for (uint32_t i = 0; i < m->n_vector_pages; i++) {
+        check_co_padding(check, &m->vector_pages[i].ref, ENGRAM_OBJECT_VECTORS);
+    }
+    g_auto(EngramFileIter) it;
+    EngramFileInfo info;
+    int ret;
+    engram_file_iter_init(&it, m, 0, UINT64_MAX);
+    while ((ret = engram_file_iter_co_next(&it, &info, &error)) > 0) {
+    }
+    if (ret < 0) {
+        check_problem(check, error);
+    }
+    co_check_vectors(check, m, image);
+}
+
+static void check_info(Check *check, const EngramImage *image)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!*image->info) {
+        return;
+    }
+    g_autoptr(EngramImageStats) stats =
+        engram_image_stats_from_json_text(image->info, -1, &error);
+    if (!stats) {
+        check_corrupt(check, "image '%s': info in its record: %s", image->name,
+                      error->message);
+    }
+}
+
+void coroutine_fn check_co_images(Check *check)
+{
+    EngramFile *f = check->file;
+    g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    for (uint32_t i = 0; i < f->n_images; i++) {
+        const EngramRef *ref = &f->images[i].record;
+        GError *error = NULL;
+        g_autoptr(EngramImage) image = engram_file_co_image(f, i, &error);
+
+        if (!image) {
+            check_object_problem(check, ref, error);
+            continue;
+        }
+        check_co_padding(check, ref, ENGRAM_OBJECT_IMAGE);
+        if (le64_get(f->images[i].name_hash) !=
+            engram_checksum(image->name, strlen(image->name))) {
+            check_corrupt(check, "commit record at offset 0x%" PRIx64
+                          " has another hash of the name '%s'",
+                          le64_get(f->commit_ref.offset), image->name);
+        }
+        if (!g_hash_table_add(names, g_strdup(image->name))) {
+            check_corrupt(check, "two images have the name '%s'", image->name);
+        }
+        check->result->images++;
+        check->result->disk_bytes += image->virtual_size;
+        check_info(check, image);
+        co_check_device_map(check, image);
+        co_check_manifest(check, image);
+    }
+}

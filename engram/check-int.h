@@ -1,0 +1,71 @@
+/*
+ * What the files of the check share.
+ *
+ *   check.c         slots, commit record, problems
+ *   check-frames.c  frames, chunk lists, the frame directory
+ *   check-image.c   device maps, digests, manifests
+ */
+#ifndef EMBR_ENGRAM_CHECK_INT_H
+#define EMBR_ENGRAM_CHECK_INT_H
+
+#include "engram/check.h"
+#include "engram/object-cache.h"
+
+/* A chunk list, parsed. */
+typedef struct ChunkList {
+    uint32_t n;
+    uint32_t *positions;            /* n + 1: where each chunk starts in the decoded frame */
+    const uint8_t *digests;
+    EngramRef frame;
+    uint8_t *raw;
+} ChunkList;
+
+typedef struct Check {
+    EngramFile *file;
+    EngramCheckReport *report;
+    void *opaque;
+    EngramCheckResult *result;
+    GHashTable *damaged;            /* offsets of objects that were reported */
+    /* The frame directory. */
+    GArray *page_starts;            /* uint64_t: offset of the first frame of each page */
+    bool directory_damaged;
+    ObjectCache *pages;
+    ObjectCache *lists;             /* of ChunkList */
+    /* Work going on. */
+    unsigned running, max_running;
+    CoQueue changed;
+    CoSemaphore memory;
+} Check;
+
+/* Takes error; counts it as corruption, or as check error if it is the system's. */
+void check_problem(Check *check, GError *error);
+void check_corrupt(Check *check, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* A problem with one object: the first time true, and it is reported. Takes error. */
+bool check_object_problem(Check *check, const EngramRef *ref, GError *error);
+
+/* Loads an object and looks at its padding, too. NULL: reported. */
+uint8_t *coroutine_fn check_co_load(Check *check, const EngramRef *ref, EngramObjectType type);
+
+/* For objects that were loaded by other means. */
+void coroutine_fn check_co_padding(Check *check, const EngramRef *ref,
+                                   EngramObjectType type);
+
+/* Runs entry(arg) beside the caller, as soon as there is room; it has to end with
+ * check_work_done(). */
+void coroutine_fn check_co_spawn(Check *check, CoroutineEntry *entry, void *arg);
+void check_work_done(Check *check);
+void coroutine_fn check_co_wait_all(Check *check);
+/* For memory that work takes. */
+uint64_t coroutine_fn check_co_reserve(Check *check, uint64_t bytes);
+void check_release(Check *check, uint64_t units);
+
+/* All frames: checksums, identities, totals. */
+void coroutine_fn check_co_frames(Check *check);
+/* The chunk list of a frame of the directory, pinned in check->lists; NULL: reported. */
+CachedObject *coroutine_fn check_co_chunk_list(Check *check, const EngramRef *frame);
+ObjectParse check_parse_chunk_list;
+void check_chunk_list_free(ChunkList *list);
+
+void coroutine_fn check_co_images(Check *check);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * Proving an engram: every byte of its commit, and that it says what it claims.
+ *
+ * Slots, all objects that the commit leads to, the identity of every chunk, maps
+ * against chunk lists, digests of segments and images, manifests.  Frames are
+ * decoded and hashed on all cores; memory is bounded.
+ */
+#ifndef EMBR_ENGRAM_CHECK_H
+#define EMBR_ENGRAM_CHECK_H
+
+#include "block/block.h"
+#include "util/progress.h"
+
+typedef struct EngramCheckResult {
+    uint64_t corruptions;
+    uint64_t check_errors;          /* what could not be looked at, by an error of the system */
+    uint64_t end;                   /* of the commit in the file */
+    uint64_t images, frames, chunks;
+    /* Of all images' disks, in bytes. */
+    uint64_t disk_bytes;
+    uint64_t data_bytes;            /* stored, dedup notwithstanding */
+    uint64_t compressed_bytes;      /* of these, in frames that are compressed */
+    uint64_t scattered_bytes;       /* in chunks that do not follow the one before in its frame */
+} EngramCheckResult;
+
+/* text: what is wrong and at which offset, without the file's name. */
+typedef void EngramCheckReport(const char *text, void *opaque);
+
+/* Calls report for each problem, in no special order. False only if the file is not
+ * an engram that this version knows, or has no slot to start from. */
+bool coroutine_fn engram_co_check(BlockDriverState *file, EngramCheckReport *report,
+                                  void *opaque, EngramCheckResult *result, GError **errp);
+
+#endif
