@@ -104,6 +104,13 @@ static bool coroutine_fn driver_co_stat(Filesystem *fs, FsIno ino, FsStat *st, G
         return false;
     }
     *st = inode->stat;
+    if (S_ISLNK(st->mode) && (inode->flags & EXT4_ENCRYPT_FL)) {
+        /* The target is not shown as it is stored. */
+        g_autofree char *target = ext4_file_co_readlink(fs->opaque, inode, errp);
+
+        st->size = target ? strlen(target) : 0;
+        return target;
+    }
     return true;
 }
 
