@@ -7,6 +7,7 @@ many=N      names in the large directory
 xattr=N     the longest value of an extended attribute
 """
 import errno
+import fcntl
 import os
 import socket
 import stat
@@ -142,6 +143,16 @@ def make_types():
         os.lchown('types/owned-link', 123456, 7)
 
 
+def make_flags():
+    """Immutable and append-only files (FS_IOC_SETFLAGS)."""
+    os.mkdir('flags')
+    for name, flag in (('immutable', 0x10), ('append', 0x20), ('noatime', 0x80)):
+        with open('flags/' + name, 'wb') as file:
+            file.write(b'flag')
+            attempt('flag ' + name, fcntl.ioctl, file.fileno(), 0x40086602,
+                    struct.pack('l', flag))
+
+
 def make_xattrs():
     os.mkdir('xattrs')
     for name, values in (('one', [('user.mime_type', b'text/plain')]),
@@ -215,6 +226,8 @@ make_links()
 make_types()
 make_xattrs()
 make_dirs()
+if not plain:
+    make_flags()
 set_times()
 for what in sorted(left_out):
     print('left out: ' + what, file=sys.stderr)
