@@ -147,7 +147,7 @@ def make_flags():
     """Immutable and append-only files (FS_IOC_SETFLAGS)."""
     os.mkdir('flags')
     for name, flag in (('immutable', 0x10), ('append', 0x20), ('noatime', 0x80)):
-        with open('flags/' + name, 'wb') as file:
+        with open('flags/' + name, 'wb', buffering=0) as file:
             file.write(b'flag')
             attempt('flag ' + name, fcntl.ioctl, file.fileno(), 0x40086602,
                     struct.pack('l', flag))
