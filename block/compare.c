@@ -189,6 +189,19 @@ static void coroutine_fn co_compare_worker(void *opaque)
     free(buf[1]);
 }
 
+/* Both disks are whole images of one format that record what their content is. */
+static bool digests_equal(BlockBackend *a, BlockBackend *b)
+{
+    BlockDriverState *x = blk_bs(a), *y = blk_bs(b);
+    uint8_t digests[2][BDRV_DIGEST_BYTES];
+
+    return blk_length(a) == bdrv_length(x) && blk_length(b) == bdrv_length(y) &&
+           blk_length(a) == blk_length(b) &&
+           strcmp(bdrv_format_name(x), bdrv_format_name(y)) == 0 &&
+           bdrv_content_digest(x, digests[0]) && bdrv_content_digest(y, digests[1]) &&
+           memcmp(digests[0], digests[1], BDRV_DIGEST_BYTES) == 0;
+}
+
 bool coroutine_fn compare_co_images(BlockBackend *a, BlockBackend *b, bool strict,
                                     Progress *progress, CompareResult *result, GError **errp)
 {
@@ -206,6 +219,11 @@ bool coroutine_fn compare_co_images(BlockBackend *a, BlockBackend *b, bool stric
         return true;
     }
     progress_set_total(progress, c.end);
+    if (digests_equal(a, b)) {
+        result->identical = true;
+        progress_finish(progress);
+        return true;
+    }
     co_mutex_init(&c.next_piece);
     co_run_workers(COMPARE_COROUTINES, co_compare_worker, &c);
     if (c.failed && result->mismatch_offset < 0) {

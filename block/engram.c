@@ -276,6 +276,17 @@ static int coroutine_fn engram_co_load_snapshot(BlockDriverState *bs, const char
     return 0;
 }
 
+static bool engram_content_digest(BlockDriverState *bs, uint8_t digest[BDRV_DIGEST_BYTES])
+{
+    EngramState *s = bs->opaque;
+
+    if (!s->reader) {
+        return false;
+    }
+    memcpy(digest, engram_reader_image(s->reader)->root_digest, BDRV_DIGEST_BYTES);
+    return true;
+}
+
 static BlockDriver bdrv_engram = {
     .format_name            = "engram",
     .instance_size          = sizeof(EngramState),
@@ -287,5 +298,6 @@ static BlockDriver bdrv_engram = {
     .bdrv_co_get_info       = engram_co_get_info,
     .bdrv_co_check          = engram_co_check_image,
     .bdrv_co_load_snapshot  = engram_co_load_snapshot,
+    .bdrv_content_digest    = engram_content_digest,
 };
 block_init(bdrv_engram)

@@ -101,3 +101,8 @@ int coroutine_fn bdrv_co_load_snapshot(BlockDriverState *bs, const char *id_or_n
     }
     return bs->drv->bdrv_co_load_snapshot(bs, id_or_name, errp);
 }
+
+bool bdrv_content_digest(BlockDriverState *bs, uint8_t digest[BDRV_DIGEST_BYTES])
+{
+    return bs->drv->bdrv_content_digest && bs->drv->bdrv_content_digest(bs, digest);
+}

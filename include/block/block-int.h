@@ -103,6 +103,8 @@ struct BlockDriver {
                                       GError **errp);
     int coroutine_fn (*bdrv_co_load_snapshot)(BlockDriverState *bs, const char *id_or_name,
                                               GError **errp);
+    /* See bdrv_content_digest(). */
+    bool (*bdrv_content_digest)(BlockDriverState *bs, uint8_t digest[BDRV_DIGEST_BYTES]);
 
     /* Makes an empty image of that many bytes at filename (for protocols and raw). */
     int coroutine_fn (*bdrv_co_create)(const char *filename, int64_t length, GError **errp);

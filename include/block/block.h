@@ -160,6 +160,12 @@ GPtrArray *bdrv_take_findings(BlockDriverState *bs);
 int coroutine_fn bdrv_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,
                                        GError **errp);
 
+/* Sets a digest of all the guest sees, if the image records one: images of the same
+ * format with equal digests are equal.  What is recorded is taken as true; proving
+ * it is the work of bdrv_co_check(). */
+enum { BDRV_DIGEST_BYTES = 32 };
+bool bdrv_content_digest(BlockDriverState *bs, uint8_t digest[BDRV_DIGEST_BYTES]);
+
 /* The text of the error behind the last -errno of a request to bs or below, for
  * the message "vm.qcow2: L2 entry ... ".  NULL if there is none.  Taken: the
  * caller owns it, and the node forgets it. */

@@ -31,7 +31,8 @@ typedef struct CompareResult {
     bool mismatch_in_tail;      /* beyond the shorter image's end, where only zeroes are equal */
 } CompareResult;
 
-/* Stops at the first difference.  A shorter image is equal to a longer one that
+/* Images that record equal digests of their content (bdrv_content_digest) are equal
+ * without being read. Else stops at the first difference.  A shorter image is equal to a longer one that
  * has only zeroes beyond; not so if strict.  False: the images could not be read. */
 bool coroutine_fn compare_co_images(BlockBackend *a, BlockBackend *b, bool strict,
                                     Progress *progress, CompareResult *result, GError **errp);

@@ -1,0 +1,133 @@
+/*
+ * Opens an engram, reads it, asks for its block status, checks it and lists its files,
+ * up to a bound.
+ *
+ * Checksums would stop nearly every mutation, so they are mended first; an input that
+ * begins with 'C' keeps its own from the second byte on.
+ */
+#include <stdlib.h>
+
+#include "block/block-int.h"
+#include "engram-builder.h"
+#include "engram/check.h"
+#include "engram/manifest.h"
+#include "engram/reader.h"
+#include "qapi/qapi-types.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+enum {
+    MAX_INPUT_BYTES = 1 << 20,
+    READ_BYTES      = 256 << 10,
+    MAX_STATUS      = 200,
+    MAX_CHECK_BYTES = 64 << 20,         /* of disks that are checked in full */
+};
+
+typedef struct Input {
+    uint8_t *data;
+    size_t size;
+} Input;
+
+static void coroutine_fn try_reads(BlockDriverState *bs)
+{
+    g_autofree uint8_t *buf = g_malloc(READ_BYTES);
+    int64_t length = bdrv_length(bs), offset = 0;
+    int64_t places[] = { 0, READ_BYTES, length / 2, length - MIN(length, READ_BYTES), 12345 };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+        if (places[i] < length &&
+            bdrv_co_pread(bs, places[i], MIN(length - places[i], READ_BYTES), buf, 0) < 0) {
+            GError *error = bdrv_take_error(bs);
+            g_assert_nonnull(error);
+            g_error_free(error);
+        }
+    }
+    for (int i = 0; i < MAX_STATUS && offset < length; i++) {
+        int64_t n = 0;
+        if (bdrv_co_block_status(bs, offset, length - offset, &n, NULL, NULL) < 0) {
+            n = MIN(65536, length - offset);
+        }
+        g_assert_cmpint(n, >, 0);
+        g_assert_cmpint(n, <=, length - offset);
+        offset += n;
+    }
+}
+
+static void coroutine_fn try_manifests(EngramFile *f)
+{
+    for (uint32_t i = 0; i < MIN(f->n_images, 8); i++) {
+        g_autoptr(EngramImage) image = engram_file_co_image(f, i, NULL);
+        g_autoptr(EngramManifestReader) m = NULL;
+        EngramFileInfo info;
+
+        if (image && !engram_ref_is_none(&image->manifest)) {
+            m = engram_manifest_co_open(f, image, NULL);
+        }
+        if (m) {
+            g_auto(EngramFileIter) it;
+            engram_file_iter_init(&it, m, m->n_entries / 2, UINT64_MAX);
+            while (engram_file_iter_co_next(&it, &info, NULL) > 0) {
+                g_assert_cmpuint(strlen(info.path), ==, info.path_bytes);
+            }
+        }
+    }
+}
+
+static void ignore(const char *text, void *opaque)
+{
+    g_assert_true(g_utf8_validate(text, -1, NULL));
+}
+
+static void coroutine_fn try_engram(void *opaque)
+{
+    const Input *input = opaque;
+    g_autoptr(GBytes) bytes = g_bytes_new_static(input->data, input->size);
+    g_autoptr(BlockDriverState) file = bdrv_new_memory(bytes, "fuzz");
+    g_autoptr(GError) error = NULL;
+    g_autoptr(EngramFile) f = engram_file_co_open(file, &error);
+    uint64_t disk_bytes = 0;
+
+    if (!f) {
+        g_assert_nonnull(error);
+        return;
+    }
+    g_autoptr(BlockDriverState) bs = bdrv_co_open_over(file, "engram", 0, &error);
+    if (bs) {
+        g_autoptr(ImageInfo) info = bdrv_co_image_info(bs, NULL);
+        try_reads(bs);
+    }
+    try_manifests(f);
+    for (uint32_t i = 0; i < f->n_images; i++) {
+        uint64_t n = le64_get(f->images[i].virtual_size);
+        disk_bytes = n > MAX_CHECK_BYTES ? G_MAXUINT32 : disk_bytes + n;
+    }
+    if (disk_bytes <= MAX_CHECK_BYTES) {
+        EngramCheckResult result;
+        engram_co_check(file, ignore, NULL, &result, NULL);
+    }
+}
+
+static AioContext *context;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    context = aio_context_new(AIO_BACKEND_AUTO, NULL);
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 1 || size > MAX_INPUT_BYTES) {
+        return 0;
+    }
+    bool keep = data[0] == 'C';
+    Input input = { g_memdup2(data + keep, size - keep), size - keep };
+
+    if (!keep) {
+        engram_fix_checksums(input.data, input.size);
+    }
+    aio_run(context, try_engram, &input);
+    g_free(input.data);
+    return 0;
+}
