@@ -11,7 +11,7 @@ struct Qcow2RefCounts {
     BlockDriverState *bs;
     ImageCheck *result;
     uint64_t file_bytes;
-    uint64_t clusters;              /* of the file, the last may be cut */
+    uint64_t clusters;              /* of the file; those at its end may be cut or missing */
     RefChunk **chunks;              /* NULL: nothing there */
     uint64_t n_chunks;
     Qcow2RefcountReader reader;
@@ -46,23 +46,22 @@ static uint64_t block_clusters(const Qcow2RefCounts *counts, uint64_t index, uin
                : 0;
 }
 
-/* Marks what is stored as 1. */
+/* Marks what is stored as 1, also past the end of a file that was cut. */
 static void coroutine_fn co_load_stored(Qcow2RefCounts *counts)
 {
-    for (uint64_t index = 0;; index++) {
-        uint64_t first;
-        uint64_t n = block_clusters(counts, index, &first);
-        if (n == 0 || index >= counts->reader.table_entries) {
-            return;
-        }
+    uint64_t per_block = UINT64_C(1) << counts->reader.block_bits;
+    uint64_t blocks = div_round_up(counts->clusters, per_block);
+
+    for (uint64_t index = 0; index < blocks; index++) {
         if (!qcow2_refcount_block_usable(&counts->reader, index) ||
             qcow2_refcount_co_load(&counts->reader, index) < 0) {
             continue;
         }
-        for (uint64_t i = 0; i < n; i++) {
+        for (uint64_t i = 0; i < per_block; i++) {
             if (qcow2_refcount_get(&counts->reader, i) == 1) {
-                unsigned bit = (first + i) % CHUNK_CLUSTERS;
-                chunk_of(counts, first + i)->stored_one[bit / 64] |= UINT64_C(1) << bit % 64;
+                uint64_t cluster = index * per_block + i;
+                unsigned bit = cluster % CHUNK_CLUSTERS;
+                chunk_of(counts, cluster)->stored_one[bit / 64] |= UINT64_C(1) << bit % 64;
             }
         }
     }
@@ -87,7 +86,10 @@ Qcow2RefCounts *coroutine_fn qcow2_ref_counts_co_new(BlockDriverState *bs, Image
     if (!qcow2_refcount_reader_co_init(&counts->reader, bs, errp)) {
         return NULL;
     }
-    counts->n_chunks = div_round_up(counts->clusters, CHUNK_CLUSTERS);
+    counts->n_chunks =
+        div_round_up(round_up_pow2(counts->clusters + 1,
+                                   UINT64_C(1) << counts->reader.block_bits),
+                     CHUNK_CLUSTERS);
     counts->chunks = g_new0(RefChunk *, counts->n_chunks);
     co_load_stored(counts);
     return g_steal_pointer(&counts);
@@ -121,7 +123,8 @@ void qcow2_ref_counts_add(Qcow2RefCounts *counts, uint64_t offset, uint64_t byte
                             what, offset, bytes, counts->file_bytes);
         return;
     }
-    for (uint64_t i = offset >> bits; i <= (end - 1) >> bits && i < counts->clusters; i++) {
+    counts->clusters = MAX(counts->clusters, ((end - 1) >> bits) + 1);
+    for (uint64_t i = offset >> bits; i <= (end - 1) >> bits; i++) {
         uint32_t *refs = &chunk_of(counts, i)->refs[i % CHUNK_CLUSTERS];
         *refs = MIN(*refs + times, UINT32_MAX);
     }
@@ -133,11 +136,10 @@ bool qcow2_ref_counts_stored_is_one(const Qcow2RefCounts *counts, uint64_t offse
     uint64_t cluster = offset >> s->header.cluster_bits;
     unsigned bit = cluster % CHUNK_CLUSTERS;
 
-    if (cluster >= counts->clusters || !counts->chunks[cluster / CHUNK_CLUSTERS]) {
-        return false;
-    }
-    const RefChunk *chunk = counts->chunks[cluster / CHUNK_CLUSTERS];
-    return chunk->stored_one[bit / 64] >> bit % 64 & 1;
+    const RefChunk *chunk = cluster / CHUNK_CLUSTERS < counts->n_chunks
+                                ? counts->chunks[cluster / CHUNK_CLUSTERS]
+                                : NULL;
+    return chunk && chunk->stored_one[bit / 64] >> bit % 64 & 1;
 }
 
 void qcow2_ref_counts_add_blocks(Qcow2RefCounts *counts)

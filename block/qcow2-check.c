@@ -109,82 +109,92 @@ static void count_cluster(Check *check, const TableUse *use, bool compressed, bo
     check->result->fragmented_clusters += fragmented ? use->active_refs : 0;
 }
 
-static const char *check_compressed(Check *check, const TableUse *use, uint64_t entry,
-                                    uint64_t bitmap)
+/* An entry of an L2 table, and where it is. */
+typedef struct Entry {
+    const TableUse *use;
+    uint32_t index;
+    uint64_t entry;
+    uint64_t bitmap;
+} Entry;
+
+static void bad_entry(Check *check, const Entry *e, uint64_t times, const char *reason)
+{
+    qcow2_check_corrupt(check->bs, check->result, times,
+                        "L2 table at offset 0x%" PRIx64 ", entry %" PRIu32
+                        " (0x%016" PRIx64 "): %s",
+                        e->use->offset, e->index, e->entry, reason);
+}
+
+static void check_compressed(Check *check, const Entry *e)
 {
     Qcow2State *s = check->bs->opaque;
     unsigned offset_bits = 62 - (s->header.cluster_bits - 8);
-    uint64_t offset = entry & ((UINT64_C(1) << offset_bits) - 1);
-    uint64_t sectors = ((entry & (QCOW2_L2_COMPRESSED - 1)) >> offset_bits) + 1;
+    uint64_t offset = e->entry & ((UINT64_C(1) << offset_bits) - 1);
+    uint64_t sectors = ((e->entry & (QCOW2_L2_COMPRESSED - 1)) >> offset_bits) + 1;
 
+    if (e->entry & QCOW2_COPIED) {
+        bad_entry(check, e, e->use->refs, "the copied flag is set for a compressed cluster");
+    }
     if (qcow2_has_data_file(s)) {
-        return "a compressed cluster; images with an external data file have none";
+        bad_entry(check, e, e->use->refs,
+                  "a compressed cluster; images with an external data file have none");
+        return;
     }
-    if (offset >= QCOW2_MAX_HOST_OFFSET) {
-        return "bits above the host offset's 56 are set";
+    if (e->bitmap) {
+        bad_entry(check, e, e->use->refs, "subclusters of a compressed cluster");
+        return;
     }
-    qcow2_ref_counts_add(check->counts, offset, sectors * 512 - (offset & 511), use->refs,
+    qcow2_ref_counts_add(check->counts, offset, sectors * 512 - (offset & 511), e->use->refs,
                          "compressed cluster");
-    count_cluster(check, use, true, true);
-    if (entry & QCOW2_COPIED) {
-        return "the copied flag is set for a compressed cluster";
-    }
-    if (bitmap) {
-        return "subclusters of a compressed cluster";
-    }
-    return NULL;
+    count_cluster(check, e->use, true, true);
 }
 
-static const char *check_standard(Check *check, const TableUse *use, uint64_t entry,
-                                  uint64_t bitmap, uint64_t *next_host)
+static void check_standard(Check *check, const Entry *e, uint64_t *next_host)
 {
     Qcow2State *s = check->bs->opaque;
     bool extended = qcow2_has_extended_l2(s);
-    uint64_t offset = entry & QCOW2_OFFSET_MASK;
-    bool has_host = offset != 0 || (qcow2_has_data_file(s) && (entry & QCOW2_COPIED));
-    const char *reason = NULL;
+    uint64_t refs = e->use->refs;
+    uint64_t offset = e->entry & QCOW2_OFFSET_MASK;
+    bool has_host = offset != 0 || (qcow2_has_data_file(s) && (e->entry & QCOW2_COPIED));
 
-    if (entry & QCOW2_L2_RESERVED) {
-        reason = "reserved bits are set";
+    if (e->entry & (QCOW2_L2_RESERVED | (extended ? QCOW2_L2_ZERO : 0))) {
+        bad_entry(check, e, refs, "reserved bits are set");
     }
-    if ((entry & QCOW2_L2_ZERO) && (s->header.version < 3 || extended)) {
-        reason = "the zero flag is set, which this version of the format has not";
-    }
-    if (extended && ((uint32_t)bitmap & bitmap >> 32)) {
-        reason = "subclusters are both allocated and zero";
+    if ((e->entry & QCOW2_L2_ZERO) && s->header.version < 3) {
+        bad_entry(check, e, refs, "the zero flag is set, which version 2 has not");
     }
     if (!has_host) {
-        return extended && (uint32_t)bitmap
-                   ? "subclusters are allocated, but there is no host offset"
-                   : reason;
+        if (e->bitmap & UINT32_MAX) {
+            bad_entry(check, e, refs,
+                      "subclusters are allocated, but there is no host offset");
+        }
+        return;
     }
-    count_cluster(check, use, false, *next_host && *next_host != offset);
+    if (e->bitmap & e->bitmap >> 32 & UINT32_MAX) {
+        bad_entry(check, e, refs, "subclusters are both allocated and zero");
+    }
+    count_cluster(check, e->use, false, *next_host && *next_host != offset);
     *next_host = offset + s->cluster_bytes;
     if (!qcow2_has_data_file(s)) {
-        qcow2_ref_counts_add(check->counts, offset, s->cluster_bytes, use->refs,
-                             "data cluster");
+        qcow2_ref_counts_add(check->counts, offset, s->cluster_bytes, refs, "data cluster");
     }
     if (offset & (s->cluster_bytes - 1)) {
-        return "the host offset is not aligned to clusters";
+        bad_entry(check, e, refs, "the host offset is not aligned to clusters");
     }
-    return reason;
 }
 
 /* Of the active disk, the copied flag says whether the stored refcount is 1. */
-static void check_copied(Check *check, const TableUse *use, uint32_t index, uint64_t entry)
+static void check_copied(Check *check, const Entry *e)
 {
     Qcow2State *s = check->bs->opaque;
-    uint64_t offset = entry & QCOW2_OFFSET_MASK;
+    uint64_t offset = e->entry & QCOW2_OFFSET_MASK;
 
-    if (use->active_refs == 0 || (entry & QCOW2_L2_COMPRESSED) || offset == 0) {
+    if (e->use->active_refs == 0 || (e->entry & QCOW2_L2_COMPRESSED) || offset == 0) {
         return;
     }
     bool one = qcow2_has_data_file(s) || qcow2_ref_counts_stored_is_one(check->counts, offset);
-    if (one != ((entry & QCOW2_COPIED) != 0)) {
-        qcow2_check_corrupt(check->bs, check->result, use->active_refs,
-                            "L2 table at offset 0x%" PRIx64 ", entry %" PRIu32
-                            " (0x%016" PRIx64 "): the copied flag does not fit the refcount",
-                            use->offset, index, entry);
+    if (one != ((e->entry & QCOW2_COPIED) != 0)) {
+        bad_entry(check, e, e->use->active_refs, "the copied flag does not fit the refcount");
     }
 }
 
@@ -205,18 +215,18 @@ static void coroutine_fn co_check_l2(Check *check, const TableUse *use, uint8_t 
     }
     for (uint32_t i = 0; i < entries; i++) {
         const uint8_t *p = buf + (size_t)i * s->l2_entry_bytes;
-        uint64_t entry = be64_load(p);
-        uint64_t bitmap = qcow2_has_extended_l2(s) ? be64_load(p + 8) : 0;
-        const char *reason = entry & QCOW2_L2_COMPRESSED
-                                 ? check_compressed(check, use, entry, bitmap)
-                                 : check_standard(check, use, entry, bitmap, &next_host);
-        if (reason) {
-            qcow2_check_corrupt(check->bs, check->result, use->refs,
-                                "L2 table at offset 0x%" PRIx64 ", entry %" PRIu32
-                                " (0x%016" PRIx64 "): %s",
-                                use->offset, i, entry, reason);
+        Entry e = {
+            .use = use,
+            .index = i,
+            .entry = be64_load(p),
+            .bitmap = qcow2_has_extended_l2(s) ? be64_load(p + 8) : 0,
+        };
+        if (e.entry & QCOW2_L2_COMPRESSED) {
+            check_compressed(check, &e);
+        } else {
+            check_standard(check, &e, &next_host);
         }
-        check_copied(check, use, i, entry);
+        check_copied(check, &e);
     }
 }
 
@@ -250,6 +260,8 @@ static void coroutine_fn co_check_snapshots(Check *check)
 
     if (!snapshots) {
         qcow2_check_corrupt(bs, check->result, 1, "%s", error->message);
+        qcow2_ref_counts_add(check->counts, s->header.snapshots_offset,
+                             sizeof(Qcow2DiskSnapshot), 1, "snapshot table");
         return;
     }
     for (unsigned i = 0; i < snapshots->len; i++) {

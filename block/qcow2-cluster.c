@@ -243,6 +243,9 @@ int coroutine_fn qcow2_co_get_extent(BlockDriverState *bs, uint64_t offset, uint
     Qcow2State *s = bs->opaque;
     uint64_t l1_index = offset >> (s->l2_bits + s->header.cluster_bits);
 
+    if (qcow2_has_data_file(s) && !bs->data_file) {
+        return -EIO;
+    }
     g_return_val_if_fail(l1_index < s->l1_size, -EIO);
     uint64_t l1_entry = s->l1_table[l1_index];
     if (l1_entry == 0) {

@@ -141,15 +141,24 @@ static bool check_encryption(const HeaderParser *p, uint32_t method, GError **er
     }
 }
 
-/* A table must be aligned to clusters and lie in the file. */
-static bool check_table(const HeaderParser *p, const char *what, uint64_t offset,
-                        uint64_t bytes, GError **errp)
+static bool check_alignment(const HeaderParser *p, const char *what, uint64_t offset,
+                            GError **errp)
 {
     if (offset & (cluster_bytes(p) - 1)) {
         return refuse(p, errp, EMBR_ERROR_CORRUPT,
                       "%s is at offset 0x%" PRIx64 ", which is not aligned to clusters of "
                       "%" PRIu64 " bytes",
                       what, offset, cluster_bytes(p));
+    }
+    return true;
+}
+
+/* A table must be aligned to clusters and lie in the file. */
+static bool check_table(const HeaderParser *p, const char *what, uint64_t offset,
+                        uint64_t bytes, GError **errp)
+{
+    if (!check_alignment(p, what, offset, errp)) {
+        return false;
     }
     if (!range_fits(offset, bytes, p->file_bytes)) {
         return refuse(p, errp, EMBR_ERROR_CORRUPT,
@@ -198,8 +207,7 @@ static bool check_tables(const HeaderParser *p, GError **errp)
     return check_table(p, "L1 table", h->l1_table_offset, l1_bytes, errp) &&
            check_table(p, "refcount table", h->refcount_table_offset, refcount_bytes, errp) &&
            (h->nb_snapshots == 0 ||
-            check_table(p, "snapshot table", h->snapshots_offset,
-                        (uint64_t)h->nb_snapshots * sizeof(Qcow2DiskSnapshot), errp));
+            check_alignment(p, "snapshot table", h->snapshots_offset, errp));
 }
 
 static bool check_geometry(const HeaderParser *p, GError **errp)

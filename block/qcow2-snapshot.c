@@ -90,6 +90,13 @@ GPtrArray *coroutine_fn qcow2_co_read_snapshots(BlockDriverState *bs, uint64_t *
     if (s->header.nb_snapshots == 0) {
         return g_steal_pointer(&snapshots);
     }
+    if (begin >= file_bytes) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "%s: snapshot table at offset 0x%" PRIx64
+                    " is past the end of the file (0x%" PRIx64 ")",
+                    bdrv_filename(bs), begin, file_bytes);
+        return NULL;
+    }
 
     /* The table does not say how long it is: more is read when it is not enough. */
     size_t limit = MIN(file_bytes - begin, QCOW2_MAX_SNAPSHOT_TABLE_BYTES);

@@ -99,6 +99,9 @@ static bool coroutine_fn co_open_data_file(BlockDriverState *bs,
         }
         return !given;
     }
+    if (bs->open_flags & BDRV_O_NO_IO) {
+        return true;
+    }
     if (given) {
         bs->data_file = bdrv_co_open(given, bs->open_flags, errp);
     } else if (s->header.data_file) {

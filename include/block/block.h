@@ -31,6 +31,8 @@ enum {
     BDRV_O_CHECK      = 1 << 2,   /* open even if metadata is inconsistent, for check */
     BDRV_O_NOCACHE    = 1 << 3,   /* O_DIRECT */
     BDRV_O_PROTOCOL   = 1 << 4,   /* open the bare file: no format probing */
+    BDRV_O_NO_IO      = 1 << 5,   /* only for bdrv_co_image_info(): files that hold guest data
+                                     apart from metadata are not opened, reads fail */
 };
 
 /* Request flags */
