@@ -153,7 +153,7 @@ static void coroutine_fn co_check_other_slot(Check *check)
                       index, at, le64_get(slot->sequence), f->sequence - 1);
         return;
     }
-    g_autofree uint8_t *commit = check_co_load(check, &slot->commit, ENGRAM_OBJECT_COMMIT);
+    g_free(check_co_load(check, &slot->commit, ENGRAM_OBJECT_COMMIT));
 }
 
 static void check_slot_place(Check *check)
