@@ -17,6 +17,11 @@ static void add_range(GArray *ranges, uint64_t first, uint64_t count, FsBlockUse
     }
 }
 
+static void add_fc_run(const Ext4Run *run, void *opaque)
+{
+    add_range(opaque, run->physical, run->count, FS_BLOCK_USED);
+}
+
 static gint compare_ranges(gconstpointer a, gconstpointer b)
 {
     const Range *x = a, *y = b;
@@ -46,7 +51,7 @@ static uint64_t leading_blocks(const Ext4State *s, uint64_t number)
     return count;
 }
 
-/* The filesystem's own blocks in [first, end), in order.  Groups share what belongs to
+/* What is known without the bitmap: the filesystem's own blocks, in order.  Groups share what belongs to
  * their flex group. */
 static GArray *coroutine_fn own_ranges(Ext4State *s, uint64_t number, uint64_t first)
 {
@@ -68,6 +73,8 @@ static GArray *coroutine_fn own_ranges(Ext4State *s, uint64_t number, uint64_t f
             add_range(ranges, group.inode_table, table_blocks, FS_BLOCK_METADATA);
         }
     }
+    /* Fast commits do not tell of bitmaps. */
+    ext4_fc_foreach_run(s, add_fc_run, ranges);
     g_array_sort(ranges, compare_ranges);
     return ranges;
 }

@@ -199,6 +199,7 @@ static bool add_entries(Ext4State *s, const Ext4DirBlock *block, uint32_t *pos,
     guint had = batch->entries->len;
     bool encrypted = block->dir->flags & EXT4_ENCRYPT_FL;
     char shown[EXT4_NOKEY_NAME_MAX];
+    FsIno changed_to;
     Ext4Name name;
 
     if (!ext4_dir_block_check(s, block, errp)) {
@@ -206,6 +207,9 @@ static bool add_entries(Ext4State *s, const Ext4DirBlock *block, uint32_t *pos,
         return false;
     }
     while (ext4_dir_block_next(s, block, pos, &name, &error)) {
+        if (ext4_fc_find_name(s, block->dir->ino, name.name, name.len, &changed_to)) {
+            continue;
+        }
         if (encrypted) {
             name.len = ext4_nokey_entry(s, block, &name, shown);
             name.name = shown;
@@ -305,21 +309,13 @@ static bool coroutine_fn find_blocks(Ext4State *s, Ext4Inode *dir, uint64_t *blo
     return true;
 }
 
-bool coroutine_fn ext4_dir_co_read(Ext4State *s, Ext4Inode *dir, FsDirBatch *batch,
-                                   GError **errp)
+static bool coroutine_fn read_blocks(Ext4State *s, Ext4Inode *dir, FsDirBatch *batch,
+                                     GError **errp)
 {
     uint32_t bytes = s->geo.block_bytes;
     guint had = batch->entries->len;
     Ext4Run run;
     bool found;
-
-    if (!check_size(s, dir, errp)) {
-        batch->eof = true;
-        return false;
-    }
-    if (ext4_inode_is_inline(dir)) {
-        return read_inline(s, dir, batch, errp);
-    }
 
     uint64_t number = batch->cursor >> s->geo.block_bits;
     uint32_t pos = batch->cursor & (bytes - 1);
@@ -373,6 +369,36 @@ bool coroutine_fn ext4_dir_co_read(Ext4State *s, Ext4Inode *dir, FsDirBatch *bat
         }
     }
     return true;
+}
+
+bool coroutine_fn ext4_dir_co_read(Ext4State *s, Ext4Inode *dir, FsDirBatch *batch,
+                                   GError **errp)
+{
+    bool ok = true;
+
+    if (!check_size(s, dir, errp)) {
+        batch->eof = true;
+        return false;
+    }
+    if (ext4_fc_dir_is_new(s, dir->ino)) {
+        batch->eof = true;
+    } else if (ext4_inode_is_inline(dir)) {
+        ok = read_inline(s, dir, batch, errp);
+    } else {
+        ok = read_blocks(s, dir, batch, errp);
+    }
+    if (batch->eof) {
+        ext4_fc_add_names(s, dir->ino, batch);
+    }
+    return ok;
+}
+
+static void not_found(const Ext4State *s, const Ext4Inode *dir, const char *name,
+                      size_t name_len, GError **errp)
+{
+    g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND,
+                "%s: no '%.*s' in directory inode %" PRIu64, blk_name(s->fs->blk),
+                (int)name_len, name, dir->ino);
 }
 
 /* Looks through one block. False with *ino 0: not there, or error set. */
@@ -468,9 +494,7 @@ static bool coroutine_fn search_all(Ext4State *s, Ext4Inode *dir, const char *na
         g_propagate_error(errp, g_steal_pointer(&damage));
         return false;
     }
-    g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND,
-                "%s: no '%.*s' in directory inode %" PRIu64, blk_name(s->fs->blk),
-                (int)name_len, name, dir->ino);
+    not_found(s, dir, name, name_len, errp);
     return false;
 }
 
@@ -482,14 +506,18 @@ bool coroutine_fn ext4_dir_co_lookup(Ext4State *s, Ext4Inode *dir, const char *n
     if (!check_size(s, dir, errp)) {
         return false;
     }
+    if (ext4_fc_find_name(s, dir->ino, name, name_len, ino)) {
+        if (!*ino) {
+            not_found(s, dir, name, name_len, errp);
+        }
+        return *ino;
+    }
     if (!ext4_inode_is_inline(dir) && !(dir->flags & EXT4_ENCRYPT_FL) &&
         search_hashed(s, dir, name, name_len, ino, &usable)) {
         return true;
     }
     if (usable) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND,
-                    "%s: no '%.*s' in directory inode %" PRIu64, blk_name(s->fs->blk),
-                    (int)name_len, name, dir->ino);
+        not_found(s, dir, name, name_len, errp);
         return false;
     }
     return search_all(s, dir, name, name_len, ino, errp);

@@ -33,6 +33,7 @@ static void close_state(Filesystem *fs)
     ext4_inodes_drop(s);
     g_clear_pointer(&s->inodes, g_hash_table_unref);
     g_clear_pointer(&s->cache, ext4_cache_free);
+    g_clear_pointer(&s->fast_commit, ext4_fc_free);
     g_clear_pointer(&s->journal, ext4_journal_free);
     g_clear_pointer(&s->use_runs, g_array_unref);
 }

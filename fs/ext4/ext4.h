@@ -10,7 +10,8 @@
  * file.c     content: files, symbolic links, extents
  * dir.c      directory entries (dirhash.c: hashed lookup, nokey.c: encrypted names)
  * xattr.c    extended attributes (acl.c)
- * journal.c  what an interrupted journal would have written (journal-scan.c, fast-commit.c)
+ * journal.c  what an interrupted journal would have written (journal-scan.c, fast-commit.c,
+ *            fc-apply.c)
  * bitmap.c   what is allocated
  * checksum.c all checksums
  */
@@ -181,6 +182,10 @@ Ext4Inode *ext4_inode_parse(const Ext4State *s, FsIno ino, uint64_t offset,
 void ext4_inode_unref(Ext4Inode *inode);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ext4Inode, ext4_inode_unref)
 void ext4_inodes_drop(Ext4State *s);
+/* What was decoded of it is no longer so. */
+void ext4_inode_forget(Ext4State *s, FsIno ino);
+/* Its inode_bytes on the device, unchecked. */
+bool coroutine_fn ext4_inode_co_read_raw(Ext4State *s, FsIno ino, uint8_t *raw, GError **errp);
 FsTime ext4_time(uint32_t seconds, bool has_extra, uint32_t extra);
 static inline const Ext4InodeDisk *ext4_inode_disk(const Ext4Inode *inode)
 {
@@ -291,6 +296,8 @@ void ext4_journal_free(Ext4Journal *journal);
  * for) is how many blocks from block on are not. */
 bool ext4_journal_find(const Ext4Journal *journal, uint64_t block, uint64_t *count,
                        guint *index);
+/* The journal's copies of these blocks do not count any more. journal may be NULL. */
+void ext4_journal_forget(Ext4Journal *journal, uint64_t block, uint64_t count);
 /* Part of a block of the journal, offset counting from the block's start. */
 bool coroutine_fn ext4_journal_co_read(Ext4State *s, guint index, uint32_t offset,
                                        uint32_t bytes, void *buf, GError **errp);
@@ -300,6 +307,19 @@ struct Ext4JournalLog;
 /* What the fast commits after transaction tid - 1 change. */
 bool coroutine_fn ext4_fast_commit_co_load(Ext4State *s, const struct Ext4JournalLog *log,
                                            uint32_t tid, GError **errp);
+
+/* fc-apply.c: what fast commits put in place of what is on the device. */
+void ext4_fc_free(Ext4FastCommit *fc);
+/* The inode's bytes; NULL if they are those on the device. *extents: a reference on its map;
+ * NULL if the bytes have it. */
+const uint8_t *ext4_fc_find_inode(const Ext4State *s, FsIno ino, GArray **extents);
+bool ext4_fc_dir_is_new(const Ext4State *s, FsIno dir);
+/* Whether the name was changed; then *ino is what it stands for, 0 if it was removed. */
+bool ext4_fc_find_name(const Ext4State *s, FsIno dir, const char *name, size_t len,
+                       FsIno *ino);
+void ext4_fc_add_names(const Ext4State *s, FsIno dir, FsDirBatch *batch);
+void ext4_fc_foreach_run(const Ext4State *s, void (*func)(const Ext4Run *run, void *opaque),
+                         void *opaque);
 
 /* bitmap.c */
 FsBlockUse coroutine_fn ext4_bitmap_co_use(Ext4State *s, uint64_t offset, uint64_t *pnum);

@@ -198,6 +198,15 @@ void ext4_inodes_drop(Ext4State *s)
     }
 }
 
+void ext4_inode_forget(Ext4State *s, FsIno ino)
+{
+    Ext4Inode *inode = g_hash_table_lookup(s->inodes, &ino);
+
+    if (inode) {
+        forget(s, inode);
+    }
+}
+
 static void remember(Ext4State *s, Ext4Inode *inode)
 {
     inode->refcount++;
@@ -208,8 +217,9 @@ static void remember(Ext4State *s, Ext4Inode *inode)
     }
 }
 
+/* *in_use false: the group's descriptor says that none of its inodes is. */
 static bool coroutine_fn locate(Ext4State *s, FsIno ino, uint64_t *offset, uint64_t *table,
-                                GError **errp)
+                                bool *in_use, GError **errp)
 {
     Ext4Group group;
 
@@ -223,25 +233,16 @@ static bool coroutine_fn locate(Ext4State *s, FsIno ino, uint64_t *offset, uint6
         g_prefix_error(errp, "inode %" PRIu64 ": ", ino);
         return false;
     }
-    if (!group.damaged && (group.flags & EXT4_BG_INODE_UNINIT)) {
-        ext4_error(s, errp, EMBR_ERROR_CORRUPT, ext4_block_offset(s, group.inode_table),
-                   "inode %" PRIu64 " is not in use, as none of group %" PRIu64, ino,
-                   group.number);
-        return false;
-    }
+    *in_use = group.damaged || !(group.flags & EXT4_BG_INODE_UNINIT);
     *table = ext4_block_offset(s, group.inode_table);
     *offset = *table + (ino - 1) % s->geo.inodes_per_group * s->geo.inode_bytes;
     return true;
 }
 
-static Ext4Inode *coroutine_fn load(Ext4State *s, FsIno ino, GError **errp)
+/* The piece of the table that holds the inode at offset. */
+static Ext4Buffer *coroutine_fn read_table(Ext4State *s, FsIno ino, uint64_t table,
+                                           uint64_t offset, GError **errp)
 {
-    uint64_t offset, table;
-
-    if (!locate(s, ino, &offset, &table, errp)) {
-        return NULL;
-    }
-
     uint64_t table_bytes = (uint64_t)s->geo.inodes_per_group * s->geo.inode_bytes;
     uint64_t at = round_down_pow2(offset - table, EXT4_TABLE_PIECE_BYTES);
     uint64_t volume = blk_length(s->fs->blk);
@@ -258,15 +259,58 @@ static Ext4Inode *coroutine_fn load(Ext4State *s, FsIno ino, GError **errp)
         return NULL;
     }
 
-    g_autoptr(Ext4Buffer) buffer =
-        ext4_cache_co_piece(s, table + at, bytes, "inode table", errp);
+    Ext4Buffer *buffer = ext4_cache_co_piece(s, table + at, bytes, "inode table", errp);
 
     if (!buffer) {
         g_prefix_error(errp, "inode %" PRIu64 ": ", ino);
+    }
+    return buffer;
+}
+
+bool coroutine_fn ext4_inode_co_read_raw(Ext4State *s, FsIno ino, uint8_t *raw, GError **errp)
+{
+    uint64_t offset, table;
+    bool in_use;
+    g_autoptr(Ext4Buffer) buffer = locate(s, ino, &offset, &table, &in_use, errp)
+                                       ? read_table(s, ino, table, offset, errp) : NULL;
+
+    if (buffer) {
+        memcpy(raw, buffer->data + (offset - buffer->offset), s->geo.inode_bytes);
+    }
+    return buffer;
+}
+
+static Ext4Inode *coroutine_fn load(Ext4State *s, FsIno ino, GError **errp)
+{
+    uint64_t offset, table;
+    GArray *extents = NULL;
+    const uint8_t *changed = ext4_fc_find_inode(s, ino, &extents);
+    bool in_use;
+
+    if (!locate(s, ino, &offset, &table, &in_use, errp)) {
         return NULL;
     }
-    return ext4_inode_parse(s, ino, offset, buffer->data + (offset - buffer->offset), true,
-                            errp);
+    if (changed) {
+        Ext4Inode *inode = ext4_inode_parse(s, ino, offset, changed, false, errp);
+
+        if (inode) {
+            inode->fc_extents = extents;
+        } else {
+            g_clear_pointer(&extents, g_array_unref);
+        }
+        return inode;
+    }
+    if (!in_use) {
+        ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
+                   "inode %" PRIu64 " is not in use, as none of its group", ino);
+        return NULL;
+    }
+
+    g_autoptr(Ext4Buffer) buffer = read_table(s, ino, table, offset, errp);
+
+    return buffer ? ext4_inode_parse(s, ino, offset, buffer->data + (offset - buffer->offset),
+                                     true, errp)
+                  : NULL;
 }
 
 Ext4Inode *coroutine_fn ext4_inode_co_get(Ext4State *s, FsIno ino, GError **errp)

@@ -154,41 +154,48 @@ static bool parse_super(const Ext4State *s, const Jbd2Super *super, uint64_t off
     return true;
 }
 
-static gint compare_place(gconstpointer a, gconstpointer b)
+/* The first entry at block or behind it. */
+static guint find_from(const Ext4Journal *journal, uint64_t block)
 {
-    uint64_t x = ((const Ext4JournalBlock *)a)->block;
-    uint64_t y = ((const Ext4JournalBlock *)b)->block;
-
-    return x < y ? -1 : x > y;
-}
-
-bool ext4_journal_find(const Ext4Journal *journal, uint64_t block, uint64_t *count,
-                       guint *index)
-{
-    const Ext4JournalBlock key = {.block = block};
     guint low = 0, high = journal->blocks->len;
 
     while (low < high) {
         guint middle = low + (high - low) / 2;
-        int order =
-            compare_place(&g_array_index(journal->blocks, Ext4JournalBlock, middle), &key);
 
-        if (!order) {
-            *index = middle;
-            return true;
-        }
-        if (order < 0) {
+        if (g_array_index(journal->blocks, Ext4JournalBlock, middle).block < block) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    if (low < journal->blocks->len) {
-        uint64_t next = g_array_index(journal->blocks, Ext4JournalBlock, low).block;
+    return low;
+}
 
+bool ext4_journal_find(const Ext4Journal *journal, uint64_t block, uint64_t *count,
+                       guint *index)
+{
+    guint at = find_from(journal, block);
+
+    if (at < journal->blocks->len) {
+        uint64_t next = g_array_index(journal->blocks, Ext4JournalBlock, at).block;
+
+        if (next == block) {
+            *index = at;
+            return true;
+        }
         *count = MIN(*count, next - block);
     }
     return false;
+}
+
+void ext4_journal_forget(Ext4Journal *journal, uint64_t block, uint64_t count)
+{
+    if (journal) {
+        guint from = find_from(journal, block);
+        guint to = find_from(journal, block + count);
+
+        g_array_remove_range(journal->blocks, from, to - from);
+    }
 }
 
 static bool check_block(const Ext4State *s, const Ext4JournalLog *log,
@@ -291,7 +298,7 @@ static bool coroutine_fn load(Ext4State *s, GError **errp)
             return false;
         }
     }
-    return true;
+    return !log.fast_count || ext4_fast_commit_co_load(s, &log, end, errp);
 }
 
 bool coroutine_fn ext4_journal_co_load(Ext4State *s, GError **errp)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Makes the seeds in corpus/ext4: small filesystems of every kind, most without checksums,
-# which would hide what is behind them from a fuzzer. Needs e2fsprogs, zstd, attr, acl.
+# which would hide what is behind them from a fuzzer. Needs e2fsprogs, zstd, attr, acl and, to
+# mount one of them, root.
 set -euo pipefail
 out=$(realpath "$(dirname "$0")")/corpus/ext4
 dir=$(mktemp -d)
@@ -74,5 +75,25 @@ jc'
 DEBUGFS=$journal seed journal 3000 -t ext4 -J size=1 -O ^metadata_csum
 DEBUGFS=${journal/jo/jo -c -v 3} seed journal-v3 3000 -t ext4 -J size=1
 DEBUGFS=${journal/jo/jo -c -v 2} seed journal-v2 3000 -t ext4 -J size=1 -O ^64bit
-seed fast-commit 3000 -t ext4 -J size=1 -O fast_commit,^metadata_csum
+
+# Only the kernel writes fast commits.
+mkdir mnt
+rm -f image
+mke2fs -q -F -b 1024 -N 40 -m 0 -d src -t ext4 -O fast_commit,^metadata_csum image 6000
+mount -o loop,commit=300 image mnt
+echo first >mnt/first
+sync -f mnt
+for i in 1 2 3; do
+    mkdir mnt/new-$i
+    head -c $((i * 3000)) value >mnt/new-$i/file
+    sync mnt/new-$i/file
+    ln mnt/first mnt/new-$i/link
+    mv mnt/new-$i/file mnt/renamed-$i
+    truncate -s 100 mnt/renamed-1
+    sync mnt/renamed-1 mnt/first
+done
+rm mnt/renamed-2
+sync mnt/first
+zstd -q -19 -f image -o "$out/fast-commit.zst"
+umount mnt
 du -bc "$out"/*.zst | tail -1
