@@ -171,6 +171,7 @@ typedef struct Ext4Inode {
     uint32_t raw_bytes;
     uint32_t xattrs_at;                 /* in raw, after the fixed fields */
     GArray *fc_extents;                 /* fast-commit.c: the map instead of raw's; NULL */
+    uint64_t mapped, mapped_to;         /* file.c: blocks seen in its map, up to this one */
     GList lru;
     uint8_t raw[];
 } Ext4Inode;

@@ -226,6 +226,26 @@ static bool continues(const Ext4Run *run, const Ext4Run *next)
            next->physical == run->physical + run->count;
 }
 
+/* A map in circles seems to hold more blocks than there are. Only who goes through it from
+ * the start to the end needs to be told. */
+static bool count_mapped(const Ext4State *s, Ext4Inode *inode, const Ext4Run *run,
+                         GError **errp)
+{
+    if (run->logical < inode->mapped_to) {
+        return true;
+    }
+    inode->mapped_to = run->logical + run->count;
+    inode->mapped += run->count;
+    if (inode->mapped > s->geo.blocks_count &&
+        !(s->geo.ro_compat & EXT4_RO_SHARED_BLOCKS)) {
+        ext4_error(s, errp, EMBR_ERROR_CORRUPT, inode->offset,
+                   "inode %" PRIu64 ": its map holds more blocks than the filesystem's %" PRIu64,
+                   inode->ino, s->geo.blocks_count);
+        return false;
+    }
+    return true;
+}
+
 bool coroutine_fn ext4_file_co_extents(Ext4State *s, Ext4Inode *inode, uint64_t file_offset,
                                        unsigned max, GArray *list, GError **errp)
 {
@@ -248,6 +268,9 @@ bool coroutine_fn ext4_file_co_extents(Ext4State *s, Ext4Inode *inode, uint64_t 
         logical += run.count;
         if (!run.physical) {
             continue;
+        }
+        if (!count_mapped(s, inode, &run, errp)) {
+            return false;
         }
         if (pending.count && continues(&pending, &run)) {
             pending.count += run.count;

@@ -96,7 +96,8 @@ static bool decode(const Ext4State *s, Ext4Inode *inode, GError **errp)
             return false;
         }
     }
-    inode->xattrs_at = reach;
+    /* Without a size of extra fields, what is behind the old ones is not in use. */
+    inode->xattrs_at = reach > EXT4_OLD_INODE_BYTES ? reach : inode->raw_bytes;
     inode->flags = le32_get(disk->flags);
     inode->sectors = decode_sectors(s, disk);
     inode->xattr_block = le32_get(disk->file_acl_lo);
@@ -330,6 +331,8 @@ Ext4Inode *coroutine_fn ext4_inode_co_get(Ext4State *s, FsIno ino, GError **errp
             return g_steal_pointer(&fresh);
         }
     }
+    g_queue_unlink(&s->inode_lru, &inode->lru);
+    g_queue_push_tail_link(&s->inode_lru, &inode->lru);
     inode->refcount++;
     return inode;
 }

@@ -9,7 +9,7 @@
 #include "journal.h"
 
 enum {
-    MAX_BLOCKS = 16 * 1024 * 1024,
+    MAX_BLOCKS = 4 * 1024 * 1024,       /* that are replayed, and that are revoked */
     WINDOW_BYTES = 64 * 1024,
     UUID_BYTES = 16,
     TAIL_BYTES = 4,
@@ -32,7 +32,7 @@ typedef struct Scan {
     GArray *blocks;             /* of Ext4JournalBlock: committed, then the current ones */
     guint committed;
     GArray *revoking;           /* of uint64_t, by the current transaction */
-    GHashTable *revoked;        /* block -> Revoke */
+    GArray *revoked;            /* of Revoke, by committed ones */
 } Scan;
 
 typedef struct Revoke {
@@ -173,7 +173,7 @@ static bool coroutine_fn take_descriptor(Scan *scan, GError **errp)
     return true;
 }
 
-static void take_revokes(Scan *scan)
+static bool take_revokes(Scan *scan, GError **errp)
 {
     bool wide = scan->log->incompat & JBD2_INCOMPAT_64BIT;
     uint32_t step = wide ? 8 : 4;
@@ -186,6 +186,13 @@ static void take_revokes(Scan *scan)
 
         g_array_append_val(scan->revoking, block);
     }
+    if (scan->revoking->len + scan->revoked->len > MAX_BLOCKS) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_LIMIT,
+                    "%s: ext4: the journal revokes more than %d blocks",
+                    blk_name(scan->s->fs->blk), MAX_BLOCKS);
+        return false;
+    }
+    return true;
 }
 
 static bool check_commit(const Scan *scan)
@@ -212,15 +219,9 @@ static bool check_commit(const Scan *scan)
 static void take_commit(Scan *scan)
 {
     for (guint i = 0; i < scan->revoking->len; i++) {
-        uint64_t block = g_array_index(scan->revoking, uint64_t, i);
-        Revoke *revoke = g_hash_table_lookup(scan->revoked, &block);
+        Revoke revoke = {g_array_index(scan->revoking, uint64_t, i), scan->sequence};
 
-        if (!revoke) {
-            revoke = g_new(Revoke, 1);
-            revoke->block = block;
-            g_hash_table_insert(scan->revoked, &revoke->block, revoke);
-        }
-        revoke->sequence = scan->sequence;
+        g_array_append_val(scan->revoked, revoke);
     }
     g_array_set_size(scan->revoking, 0);
     scan->committed = scan->blocks->len;
@@ -252,8 +253,8 @@ static bool coroutine_fn step(Scan *scan, GError **errp)
         break;
     case JBD2_REVOKE_BLOCK:
         bad = check_tail(scan) ? NULL : "revoke";
-        if (!bad) {
-            take_revokes(scan);
+        if (!bad && !take_revokes(scan, errp)) {
+            return false;
         }
         break;
     case JBD2_COMMIT_BLOCK:
@@ -284,35 +285,56 @@ static gint compare_blocks(gconstpointer a, gconstpointer b)
     return x->order < y->order ? -1 : x->order > y->order;
 }
 
-/* Of each block the last one that was not revoked. */
-static GArray *choose_blocks(Scan *scan)
+/* By block, the latest first. */
+static gint compare_revokes(gconstpointer a, gconstpointer b)
 {
-    GArray *chosen = g_array_new(FALSE, FALSE, sizeof(Ext4JournalBlock));
+    const Revoke *x = a, *y = b;
 
-    g_array_set_size(scan->blocks, scan->committed);
-    g_array_sort(scan->blocks, compare_blocks);
-    for (guint i = 0; i < scan->blocks->len; i++) {
-        Ext4JournalBlock *block = &g_array_index(scan->blocks, Ext4JournalBlock, i);
-        const Revoke *revoke = g_hash_table_lookup(scan->revoked, &block->block);
+    if (x->block != y->block) {
+        return x->block < y->block ? -1 : 1;
+    }
+    return x->sequence == y->sequence ? 0 : sequence_after(x->sequence, y->sequence) ? -1 : 1;
+}
+
+/* Keeps of each block the last one that was not revoked. */
+static void choose_blocks(Scan *scan)
+{
+    GArray *blocks = scan->blocks;
+    guint kept = 0, at = 0;
+
+    g_array_set_size(blocks, scan->committed);
+    g_array_sort(blocks, compare_blocks);
+    g_array_sort(scan->revoked, compare_revokes);
+    for (guint i = 0; i < blocks->len; i++) {
+        Ext4JournalBlock block = g_array_index(blocks, Ext4JournalBlock, i);
         Ext4JournalBlock *last =
-            chosen->len ? &g_array_index(chosen, Ext4JournalBlock, chosen->len - 1) : NULL;
+            kept ? &g_array_index(blocks, Ext4JournalBlock, kept - 1) : NULL;
+        const Revoke *revoke = NULL;
 
-        if (revoke && !sequence_after(block->sequence, revoke->sequence)) {
+        while (at < scan->revoked->len &&
+               g_array_index(scan->revoked, Revoke, at).block < block.block) {
+            at++;
+        }
+        if (at < scan->revoked->len) {
+            revoke = &g_array_index(scan->revoked, Revoke, at);
+        }
+        if (revoke && revoke->block == block.block &&
+            !sequence_after(block.sequence, revoke->sequence)) {
             continue;
         }
-        if (block->block >= scan->s->geo.blocks_count) {
+        if (block.block >= scan->s->geo.blocks_count) {
             fs_warn(scan->s->fs, "%s: ext4: the journal holds block %" PRIu64
-                    " of a filesystem of %" PRIu64, blk_name(scan->s->fs->blk), block->block,
+                    " of a filesystem of %" PRIu64, blk_name(scan->s->fs->blk), block.block,
                     scan->s->geo.blocks_count);
             continue;
         }
-        if (last && last->block == block->block) {
-            *last = *block;
+        if (last && last->block == block.block) {
+            *last = block;
         } else {
-            g_array_append_val(chosen, *block);
+            g_array_index(blocks, Ext4JournalBlock, kept++) = block;
         }
     }
-    return chosen;
+    g_array_set_size(blocks, kept);
 }
 
 GArray *coroutine_fn ext4_journal_co_scan(Ext4State *s, const Ext4JournalLog *log,
@@ -322,8 +344,7 @@ GArray *coroutine_fn ext4_journal_co_scan(Ext4State *s, const Ext4JournalLog *lo
     g_autofree uint8_t *block = g_malloc(s->geo.block_bytes);
     g_autoptr(GArray) blocks = g_array_new(FALSE, FALSE, sizeof(Ext4JournalBlock));
     g_autoptr(GArray) revoking = g_array_new(FALSE, FALSE, sizeof(uint64_t));
-    g_autoptr(GHashTable) revoked =
-        g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+    g_autoptr(GArray) revoked = g_array_new(FALSE, FALSE, sizeof(Revoke));
     GError *error = NULL;
     Scan scan = {
         .s = s,
@@ -347,5 +368,6 @@ GArray *coroutine_fn ext4_journal_co_scan(Ext4State *s, const Ext4JournalLog *lo
         return NULL;
     }
     *end = scan.sequence;
-    return choose_blocks(&scan);
+    choose_blocks(&scan);
+    return g_steal_pointer(&blocks);
 }

@@ -90,7 +90,8 @@ static bool check_geometry(const Ext4State *s, const Ext4Geometry *geo, const Ex
                    geo->blocks_count, geo->block_bytes, geo->first_data_block);
         return false;
     }
-    if (geo->group_count * geo->inodes_per_group != geo->inodes_count) {
+    if (geo->group_count > UINT32_MAX ||
+        geo->group_count * geo->inodes_per_group != geo->inodes_count) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
                    "%u inodes, expected %u for each of %" PRIu64 " groups",
                    geo->inodes_count, geo->inodes_per_group, geo->group_count);
