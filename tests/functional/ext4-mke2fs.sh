@@ -36,6 +36,12 @@ check()
     if grep '^warning' errors.txt >&2; then
         fail "$name: a warning about a clean filesystem"
     fi
+    if command -v blkid >/dev/null; then
+        blkid -p -o value -s TYPE -s LABEL -s UUID image | sort >blkid.txt
+        sed -nE 's/^type=(.*) label=(.*) uuid=(.*) size=.*/\1\n\2\n\3/p' errors.txt |
+            grep . | sort >ident.txt
+        same ident.txt blkid.txt "$name: type, label and UUID"
+    fi
     # The root has a directory more, lost+found, and its time is not carried over.
     sed -E '1s/ (nlink|mtime)=[0-9.]+//g' image.txt >ours
     sed -E '1s/ (nlink|mtime)=[0-9.]+//g' "$src.txt" >theirs
@@ -45,7 +51,7 @@ check()
 }
 
 check ext2 4096 -t ext2
-check ext3 4096 -t ext3
+check ext3 4096 -t ext3 -L 'größe label'
 check ext4 4096 -t ext4
 check ext2-1k 1024 -t ext2 -I 128
 check ext4-1k 1024 -t ext4

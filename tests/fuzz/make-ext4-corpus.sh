@@ -68,6 +68,12 @@ seed meta-bg 2400 -t ext4 -g 512 -O ^has_journal,^metadata_csum,meta_bg,^resize_
 seed uninit 2400 -t ext4 -g 512 -O ^has_journal,^metadata_csum,uninit_bg,^flex_bg
 DEBUGFS='ea_set -f value /dir/file user.ea' \
     seed ea-inode 400 -t ext4 -O ^has_journal,^metadata_csum,ea_inode
+DEBUGFS='set_inode_field /names flags 0x81800
+set_inode_field /dir flags 0x80800
+set_inode_field /dir/file flags 0x80800
+set_inode_field /long flags 0x80800
+set_inode_field /short flags 0x800' \
+    INDEX=1 seed encrypted 400 -t ext4 -O ^has_journal,^metadata_csum,encrypt
 journal='jo
 jw -b 300,301,302 magic
 jw -r 301
