@@ -16,7 +16,7 @@ check()
     shift 2
     if [ ! -d "$src" ]; then
         mkdir "$src"
-        python3 "$tests/make-tree.py" "$src" plain many=4000 "block=$block" \
+        python3 "$tests/make-tree.py" "$src" plain many=1500 "block=$block" \
             "xattr=$((block < 4096 ? block * 3 / 5 : 3000))"
         python3 "$tests/fs-tree.py" dump "$src" >"$src.txt"
     fi
@@ -36,6 +36,8 @@ check()
     if grep '^warning' errors.txt >&2; then
         fail "$name: a warning about a clean filesystem"
     fi
+    EMBR_AIO=threads "$fs_dump" image >threads.txt 2>/dev/null || fail "$name: with threads"
+    same image.txt threads.txt "$name: what io_uring and threads read"
     if command -v blkid >/dev/null; then
         blkid -p -o value -s TYPE -s LABEL -s UUID image | sort >blkid.txt
         sed -nE 's/^type=(.*) label=(.*) uuid=(.*) size=.*/\1\n\2\n\3/p' errors.txt |
