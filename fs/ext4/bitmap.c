@@ -4,7 +4,7 @@
 enum { FLEX_GROUPS_SEEN = 4096 };
 
 typedef struct Range {
-    uint64_t first, end;        /* blocks */
+    uint64_t first, end; /* blocks */
     FsBlockUse use;
 } Range;
 
@@ -51,8 +51,8 @@ static uint64_t leading_blocks(const Ext4State *s, uint64_t number)
     return count;
 }
 
-/* What is known without the bitmap: the filesystem's own blocks, in order.  Groups share what belongs to
- * their flex group. */
+/* What is known without the bitmap: the filesystem's own blocks, in order.  Groups
+ * share what belongs to their flex group. */
 static GArray *coroutine_fn own_ranges(Ext4State *s, uint64_t number, uint64_t first)
 {
     const Ext4Geometry *geo = &s->geo;
@@ -60,8 +60,8 @@ static GArray *coroutine_fn own_ranges(Ext4State *s, uint64_t number, uint64_t f
     uint64_t flex = UINT64_C(1) << geo->log_groups_per_flex;
     uint64_t from = round_down_pow2(number, flex);
     uint64_t to = MIN(geo->group_count, from + MIN(flex, FLEX_GROUPS_SEEN));
-    uint64_t table_blocks =
-        div_round_up((uint64_t)geo->inodes_per_group * geo->inode_bytes, geo->block_bytes);
+    uint64_t table_blocks = div_round_up(
+        (uint64_t)geo->inodes_per_group * geo->inode_bytes, geo->block_bytes);
 
     add_range(ranges, first, leading_blocks(s, number), FS_BLOCK_METADATA);
     for (uint64_t i = from; i < to; i++) {
@@ -96,16 +96,18 @@ static Ext4Buffer *coroutine_fn read_bitmap(Ext4State *s, const Ext4Group *group
             crc &= 0xffff;
         }
         if (crc != group->block_bitmap_csum) {
-            ext4_warn(s, buffer->offset, "block bitmap of group %" PRIu64 " has checksum "
-                      "0x%08x, expected 0x%08x", group->number, crc,
-                      group->block_bitmap_csum);
+            ext4_warn(s, buffer->offset,
+                      "block bitmap of group %" PRIu64 " has checksum "
+                      "0x%08x, expected 0x%08x",
+                      group->number, crc, group->block_bitmap_csum);
             return NULL;
         }
     }
     return g_steal_pointer(&buffer);
 }
 
-/* What the bitmap says of block on, and up to which block (at most limit) it says so. */
+/* What the bitmap says of block on, and up to which block (at most limit) it says so.
+ */
 static FsBlockUse bitmap_use(const Ext4State *s, const uint8_t *bitmap, uint64_t first,
                              uint64_t block, uint64_t *limit)
 {
@@ -188,7 +190,8 @@ static const Range *find_run(const GArray *runs, uint64_t block)
     return &g_array_index(runs, Range, low);
 }
 
-FsBlockUse coroutine_fn ext4_bitmap_co_use(Ext4State *s, uint64_t offset, uint64_t *pnum)
+FsBlockUse coroutine_fn ext4_bitmap_co_use(Ext4State *s, uint64_t offset,
+                                           uint64_t *pnum)
 {
     uint64_t block = offset >> s->geo.block_bits;
     uint64_t volume = blk_length(s->fs->blk);

@@ -7,8 +7,8 @@
 enum { CACHE_LIMIT_BYTES = 24 * 1024 * 1024 };
 
 struct Ext4Cache {
-    GHashTable *buffers;        /* key -> Ext4Buffer, which the table holds a reference to */
-    GQueue lru;                 /* oldest first */
+    GHashTable *buffers; /* key -> Ext4Buffer, which the table holds a reference to */
+    GQueue lru;          /* oldest first */
     uint64_t bytes;
 };
 
@@ -63,7 +63,8 @@ void ext4_cache_free(Ext4Cache *cache)
     g_free(cache);
 }
 
-static Ext4Buffer *remember(Ext4Cache *cache, uint64_t key, uint64_t offset, uint32_t bytes)
+static Ext4Buffer *remember(Ext4Cache *cache, uint64_t key, uint64_t offset,
+                            uint32_t bytes)
 {
     Ext4Buffer *buffer = g_new0(Ext4Buffer, 1);
 
@@ -126,14 +127,16 @@ static Ext4Buffer *coroutine_fn get(Ext4State *s, BufferKind kind, uint64_t offs
     return buffer;
 }
 
-Ext4Buffer *coroutine_fn ext4_cache_co_block(Ext4State *s, uint64_t block, const char *what,
-                                             GError **errp)
+Ext4Buffer *coroutine_fn ext4_cache_co_block(Ext4State *s, uint64_t block,
+                                             const char *what, GError **errp)
 {
-    return get(s, BUFFER_BLOCK, ext4_block_offset(s, block), s->geo.block_bytes, what, errp);
+    return get(s, BUFFER_BLOCK, ext4_block_offset(s, block), s->geo.block_bytes, what,
+               errp);
 }
 
-Ext4Buffer *coroutine_fn ext4_cache_co_piece(Ext4State *s, uint64_t offset, uint32_t bytes,
-                                             const char *what, GError **errp)
+Ext4Buffer *coroutine_fn ext4_cache_co_piece(Ext4State *s, uint64_t offset,
+                                             uint32_t bytes, const char *what,
+                                             GError **errp)
 {
     return get(s, BUFFER_PIECE, offset, bytes, what, errp);
 }

@@ -24,7 +24,8 @@ uint16_t ext4_crc16(uint16_t crc, const void *data, size_t len)
     return crc;
 }
 
-/* CRC-32 with the most significant bit first, no inversion (isa-l inverts at both ends). */
+/* CRC-32 with the most significant bit first, no inversion (isa-l inverts at both
+ * ends). */
 uint32_t ext4_crc32_be(uint32_t crc, const void *data, size_t len)
 {
     return ~crc32_ieee(~crc, data, len);
@@ -43,7 +44,8 @@ uint32_t ext4_inode_seed(const Ext4Geometry *geo, uint32_t ino, uint32_t generat
 }
 
 /* The checksum's own two halves count as zeroes. */
-uint32_t ext4_inode_checksum(uint32_t seed, const uint8_t *raw, uint32_t bytes, bool *has_hi)
+uint32_t ext4_inode_checksum(uint32_t seed, const uint8_t *raw, uint32_t bytes,
+                             bool *has_hi)
 {
     const size_t lo = offsetof(Ext4InodeDisk, checksum_lo);
     const size_t hi = offsetof(Ext4InodeDisk, checksum_hi);
@@ -51,7 +53,8 @@ uint32_t ext4_inode_checksum(uint32_t seed, const uint8_t *raw, uint32_t bytes, 
     size_t pos = lo + 2;
 
     crc = ext4_crc32c(crc, zeroes, 2);
-    *has_hi = bytes > EXT4_OLD_INODE_BYTES && le16_load(raw + EXT4_OLD_INODE_BYTES) >= 4;
+    *has_hi =
+        bytes > EXT4_OLD_INODE_BYTES && le16_load(raw + EXT4_OLD_INODE_BYTES) >= 4;
     if (*has_hi) {
         crc = ext4_crc32c(crc, raw + pos, hi - pos);
         crc = ext4_crc32c(crc, zeroes, 2);
@@ -81,7 +84,8 @@ uint16_t ext4_group_checksum(const Ext4State *s, uint64_t number, const uint8_t 
     return ext4_crc16(crc, desc + after, s->geo.desc_bytes - after);
 }
 
-uint32_t ext4_xattr_block_checksum(const Ext4State *s, uint64_t block, const uint8_t *data)
+uint32_t ext4_xattr_block_checksum(const Ext4State *s, uint64_t block,
+                                   const uint8_t *data)
 {
     const size_t at = offsetof(Ext4XattrHeader, checksum);
     le64_t block_le = le64_make(block);

@@ -1,15 +1,16 @@
 /* Reads of the volume as the kernel would see it: the journal's blocks in place. */
 #include "ext4.h"
 
-static bool coroutine_fn read_plain(Ext4State *s, uint64_t offset, uint64_t bytes, void *buf,
-                                    const char *what, GError **errp)
+static bool coroutine_fn read_plain(Ext4State *s, uint64_t offset, uint64_t bytes,
+                                    void *buf, const char *what, GError **errp)
 {
     uint64_t length = blk_length(s->fs->blk);
 
     if (!range_fits(offset, bytes, length)) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
-                   "%s (%" PRIu64 " bytes) reaches past the end of the volume (0x%" PRIx64
-                   ")", what, bytes, length);
+                   "%s (%" PRIu64
+                   " bytes) reaches past the end of the volume (0x%" PRIx64 ")",
+                   what, bytes, length);
         return false;
     }
     return blk_co_read(s->fs->blk, offset, bytes, buf, what, errp);

@@ -17,7 +17,8 @@ static uint32_t record_bytes(const Ext4DirBlock *block, const Ext4DirEntry *entr
 
     /* What does not fit 16 bits in blocks of 64 KiB: the block, or the two low bits. */
     if (block->bytes >= 65536) {
-        return len == 0 || len == 65535 ? block->bytes : (len & 65532) | (len & 3) << 16;
+        return len == 0 || len == 65535 ? block->bytes
+                                        : (len & 65532) | (len & 3) << 16;
     }
     return len;
 }
@@ -74,8 +75,10 @@ bool ext4_dir_block_next(const Ext4State *s, const Ext4DirBlock *block, uint32_t
         if (len < sizeof(*entry) || len % 4 || len > left ||
             sizeof(*entry) + entry->name_len > len) {
             ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
-                       "directory inode %" PRIu64 ": entry of %u bytes with a name of %u, "
-                       "expected a multiple of 4 up to %u", block->dir->ino, len,
+                       "directory inode %" PRIu64
+                       ": entry of %u bytes with a name of %u, "
+                       "expected a multiple of 4 up to %u",
+                       block->dir->ino, len,
                        left < sizeof(*entry) ? 0 : entry->name_len, left);
             *pos = block->bytes;
             return false;
@@ -88,10 +91,11 @@ bool ext4_dir_block_next(const Ext4State *s, const Ext4DirBlock *block, uint32_t
         const char *damage = entry_damage(s, block, entry);
 
         if (damage) {
-            ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
-                       "directory inode %" PRIu64 ": an entry's %s (inode %u, name of %u "
-                       "bytes)", block->dir->ino, damage, le32_get(entry->inode),
-                       entry->name_len);
+            ext4_error(
+                s, errp, EMBR_ERROR_CORRUPT, offset,
+                "directory inode %" PRIu64 ": an entry's %s (inode %u, name of %u "
+                "bytes)",
+                block->dir->ino, damage, le32_get(entry->inode), entry->name_len);
             return false;
         }
         *name = (Ext4Name){
@@ -122,7 +126,9 @@ static uint32_t index_entries_at(const Ext4DirBlock *block)
 
     const Ext4DirEntry *second = (const Ext4DirEntry *)(block->data + 12);
 
-    return record_bytes(block, second) == block->bytes - 12 ? EXT4_DX_ROOT_ENTRIES_OFFSET : 0;
+    return record_bytes(block, second) == block->bytes - 12
+               ? EXT4_DX_ROOT_ENTRIES_OFFSET
+               : 0;
 }
 
 static bool check_index_sum(const Ext4State *s, const Ext4DirBlock *block, uint32_t at,
@@ -136,19 +142,23 @@ static bool check_index_sum(const Ext4State *s, const Ext4DirBlock *block, uint3
 
     if (count > limit || tail + EXT4_DX_TAIL_BYTES > block->bytes) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, block->offset,
-                   "directory inode %" PRIu64 ": index of %u entries with room for %u and "
-                   "a checksum, expected at most %zu", block->dir->ino, count, limit,
+                   "directory inode %" PRIu64
+                   ": index of %u entries with room for %u and "
+                   "a checksum, expected at most %zu",
+                   block->dir->ino, count, limit,
                    (block->bytes - at - EXT4_DX_TAIL_BYTES) / sizeof(Ext4DxEntry));
         return false;
     }
 
-    uint32_t crc = ext4_crc32c(block->dir->seed, block->data, at + count * sizeof(Ext4DxEntry));
+    uint32_t crc =
+        ext4_crc32c(block->dir->seed, block->data, at + count * sizeof(Ext4DxEntry));
 
     crc = ext4_crc32c(crc, block->data + tail, 4);
     crc = ext4_crc32c(crc, zeroes, sizeof(zeroes));
     if (crc != le32_load(block->data + tail + 4)) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, block->offset,
-                   "directory inode %" PRIu64 ": index checksum is 0x%08x, expected 0x%08x",
+                   "directory inode %" PRIu64
+                   ": index checksum is 0x%08x, expected 0x%08x",
                    block->dir->ino, le32_load(block->data + tail + 4), crc);
         return false;
     }
@@ -170,8 +180,8 @@ bool ext4_dir_block_check(const Ext4State *s, const Ext4DirBlock *block, GError 
     uint32_t at = block->bytes - sizeof(Ext4DirTail);
     const Ext4DirTail *tail = (const Ext4DirTail *)(block->data + at);
 
-    if (le32_get(tail->zero1) || le16_get(tail->rec_len) != sizeof(*tail) || tail->zero2 ||
-        tail->file_type != EXT4_DIR_TAIL_TYPE) {
+    if (le32_get(tail->zero1) || le16_get(tail->rec_len) != sizeof(*tail) ||
+        tail->zero2 || tail->file_type != EXT4_DIR_TAIL_TYPE) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, block->offset,
                    "directory inode %" PRIu64 ": its block %" PRIu64 " has no checksum",
                    block->dir->ino, block->number);
@@ -182,9 +192,10 @@ bool ext4_dir_block_check(const Ext4State *s, const Ext4DirBlock *block, GError 
 
     if (le32_get(tail->checksum) != expected) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, block->offset,
-                   "directory inode %" PRIu64 ": checksum of its block %" PRIu64 " is 0x%08x, "
-                   "expected 0x%08x", block->dir->ino, block->number,
-                   le32_get(tail->checksum), expected);
+                   "directory inode %" PRIu64 ": checksum of its block %" PRIu64
+                   " is 0x%08x, "
+                   "expected 0x%08x",
+                   block->dir->ino, block->number, le32_get(tail->checksum), expected);
         return false;
     }
     return true;
@@ -272,7 +283,7 @@ static bool read_inline(Ext4State *s, Ext4Inode *dir, FsDirBatch *batch, GError 
     return ok;
 }
 
-static bool check_size(const Ext4State *s, const Ext4Inode *dir, GError **errp)
+bool ext4_dir_check_size(const Ext4State *s, const Ext4Inode *dir, GError **errp)
 {
     uint64_t volume = blk_length(s->fs->blk);
     uint64_t limit = MIN(s->geo.blocks_count << s->geo.block_bits, volume);
@@ -284,8 +295,9 @@ static bool check_size(const Ext4State *s, const Ext4Inode *dir, GError **errp)
     }
     if (dir->stat.size > limit) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, dir->offset,
-                   "directory inode %" PRIu64 ": size is %" PRIu64 ", expected at most %"
-                   PRIu64, dir->ino, dir->stat.size, limit);
+                   "directory inode %" PRIu64 ": size is %" PRIu64
+                   ", expected at most %" PRIu64,
+                   dir->ino, dir->stat.size, limit);
         return false;
     }
     return true;
@@ -376,7 +388,7 @@ bool coroutine_fn ext4_dir_co_read(Ext4State *s, Ext4Inode *dir, FsDirBatch *bat
 {
     bool ok = true;
 
-    if (!check_size(s, dir, errp)) {
+    if (!ext4_dir_check_size(s, dir, errp)) {
         batch->eof = true;
         return false;
     }
@@ -391,134 +403,4 @@ bool coroutine_fn ext4_dir_co_read(Ext4State *s, Ext4Inode *dir, FsDirBatch *bat
         ext4_fc_add_names(s, dir->ino, batch);
     }
     return ok;
-}
-
-static void not_found(const Ext4State *s, const Ext4Inode *dir, const char *name,
-                      size_t name_len, GError **errp)
-{
-    g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND,
-                "%s: no '%.*s' in directory inode %" PRIu64, blk_name(s->fs->blk),
-                (int)name_len, name, dir->ino);
-}
-
-/* Looks through one block. False with *ino 0: not there, or error set. */
-static bool coroutine_fn search_block(Ext4State *s, Ext4Inode *dir, uint64_t number,
-                                      const char *name, size_t name_len, FsIno *ino,
-                                      GError **errp)
-{
-    Ext4Run run;
-    Ext4Name entry;
-    uint32_t pos = 0;
-
-    if (!ext4_map_co(s, dir, number, 1, &run, errp) || !run.physical || run.unwritten) {
-        return false;
-    }
-
-    g_autoptr(Ext4Buffer) buffer = ext4_cache_co_block(s, run.physical, "directory", errp);
-
-    if (!buffer) {
-        g_prefix_error(errp, "inode %" PRIu64 ": ", dir->ino);
-        return false;
-    }
-
-    Ext4DirBlock block = {
-        .dir = dir,
-        .data = buffer->data,
-        .bytes = buffer->bytes,
-        .offset = buffer->offset,
-        .number = number,
-    };
-
-    if (!ext4_dir_block_check(s, &block, errp)) {
-        return false;
-    }
-    while (ext4_dir_block_next(s, &block, &pos, &entry, errp)) {
-        if (entry.len == name_len && !memcmp(entry.name, name, name_len)) {
-            *ino = entry.ino;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* By the index, if there is one that can be used. *usable says whether. */
-static bool coroutine_fn search_hashed(Ext4State *s, Ext4Inode *dir, const char *name,
-                                       size_t name_len, FsIno *ino, bool *usable)
-{
-    g_autoptr(GArray) leaves = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-
-    *usable = (dir->flags & EXT4_INDEX_FL) && !(dir->flags & EXT4_CASEFOLD_FL) &&
-              ext4_dx_co_find(s, dir, name, name_len, leaves);
-    for (guint i = 0; *usable && i < leaves->len; i++) {
-        g_autoptr(GError) error = NULL;
-        uint32_t leaf = g_array_index(leaves, uint32_t, i);
-
-        if (search_block(s, dir, leaf, name, name_len, ino, &error)) {
-            return true;
-        }
-        *usable = !error;
-    }
-    return false;
-}
-
-/* Through all of it.  Damage counts only if the name is nowhere else. */
-static bool coroutine_fn search_all(Ext4State *s, Ext4Inode *dir, const char *name,
-                                    size_t name_len, FsIno *ino, GError **errp)
-{
-    g_autoptr(GError) damage = NULL;
-    g_auto(FsDirBatch) batch = {0};
-
-    fs_dir_batch_init(&batch);
-    while (!batch.eof) {
-        GError *error = NULL;
-
-        fs_dir_batch_drop_entries(&batch);
-        if (!ext4_dir_co_read(s, dir, &batch, &error)) {
-            if (damage) {
-                g_error_free(error);
-            } else {
-                damage = error;
-            }
-            continue;
-        }
-        for (guint i = 0; i < batch.entries->len; i++) {
-            const FsDirEntry *entry = &g_array_index(batch.entries, FsDirEntry, i);
-
-            if (entry->name_len == name_len && !memcmp(entry->name, name, name_len)) {
-                *ino = entry->ino;
-                return true;
-            }
-        }
-    }
-    if (damage) {
-        g_propagate_error(errp, g_steal_pointer(&damage));
-        return false;
-    }
-    not_found(s, dir, name, name_len, errp);
-    return false;
-}
-
-bool coroutine_fn ext4_dir_co_lookup(Ext4State *s, Ext4Inode *dir, const char *name,
-                                     size_t name_len, FsIno *ino, GError **errp)
-{
-    bool usable = false;
-
-    if (!check_size(s, dir, errp)) {
-        return false;
-    }
-    if (ext4_fc_find_name(s, dir->ino, name, name_len, ino)) {
-        if (!*ino) {
-            not_found(s, dir, name, name_len, errp);
-        }
-        return *ino;
-    }
-    if (!ext4_inode_is_inline(dir) && !(dir->flags & EXT4_ENCRYPT_FL) &&
-        search_hashed(s, dir, name, name_len, ino, &usable)) {
-        return true;
-    }
-    if (usable) {
-        not_found(s, dir, name, name_len, errp);
-        return false;
-    }
-    return search_all(s, dir, name, name_len, ino, errp);
 }

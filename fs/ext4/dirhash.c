@@ -1,9 +1,9 @@
 /*
  * Hashed directories: the hashes of names, and the way through the index.
  *
- * The hashes are the TEA cipher and the first half of MD4's rounds (RFC 1320), run over the
- * name in pieces; the oldest is ext3's own.  Names count as signed or unsigned characters,
- * depending on the machine that made the filesystem.
+ * The hashes are the TEA cipher and the first half of MD4's rounds (RFC 1320), run over
+ * the name in pieces; the oldest is ext3's own.  Names count as signed or unsigned
+ * characters, depending on the machine that made the filesystem.
  */
 #include "ext4.h"
 
@@ -11,7 +11,7 @@ enum {
     HASH_LEGACY = 0,
     HASH_HALF_MD4 = 1,
     HASH_TEA = 2,
-    HASH_UNSIGNED = 3,          /* added to those above */
+    HASH_UNSIGNED = 3, /* added to those above */
     DX_MAX_LEVELS = 3,
     DX_MAX_LEAVES = 4096,
     DX_MAX_NODES = 4096,
@@ -46,8 +46,8 @@ static uint32_t hash_legacy(const char *name, size_t len, bool is_unsigned)
 
 /* The name as words, the first character in the highest byte; what is missing is filled
  * with the length. */
-static void name_to_words(const char *name, size_t len, bool is_unsigned, uint32_t *words,
-                          unsigned count)
+static void name_to_words(const char *name, size_t len, bool is_unsigned,
+                          uint32_t *words, unsigned count)
 {
     uint32_t fill = (len | len << 8) & 0xffff;
 
@@ -64,7 +64,9 @@ static void name_to_words(const char *name, size_t len, bool is_unsigned, uint32
 static void half_md4(uint32_t state[4], const uint32_t in[8])
 {
     static const uint8_t order[3][8] = {
-        {0, 1, 2, 3, 4, 5, 6, 7}, {1, 3, 5, 7, 0, 2, 4, 6}, {3, 7, 2, 6, 1, 5, 0, 4},
+        {0, 1, 2, 3, 4, 5, 6, 7},
+        {1, 3, 5, 7, 0, 2, 4, 6},
+        {3, 7, 2, 6, 1, 5, 0, 4},
     };
     static const uint8_t shift[3][4] = {{3, 7, 11, 19}, {3, 5, 9, 13}, {3, 9, 11, 15}};
     static const uint32_t constant[3] = {0, 0x5a827999, 0x6ed9eba1};
@@ -74,12 +76,14 @@ static void half_md4(uint32_t state[4], const uint32_t in[8])
         for (unsigned i = 0; i < 8; i++) {
             /* The word to change goes 0, 3, 2, 1, 0, ... */
             uint32_t *a = &v[(4 - i % 4) % 4];
-            uint32_t b = v[(5 - i % 4) % 4], c = v[(6 - i % 4) % 4], d = v[(7 - i % 4) % 4];
+            uint32_t b = v[(5 - i % 4) % 4], c = v[(6 - i % 4) % 4],
+                     d = v[(7 - i % 4) % 4];
             uint32_t f = round == 0   ? (b & c) | (~b & d)
                          : round == 1 ? (b & c) | (b & d) | (c & d)
                                       : b ^ c ^ d;
 
-            *a = rotate(*a + f + in[order[round][i]] + constant[round], shift[round][i % 4]);
+            *a = rotate(*a + f + in[order[round][i]] + constant[round],
+                        shift[round][i % 4]);
         }
     }
     for (unsigned i = 0; i < 4; i++) {
@@ -100,8 +104,8 @@ static void tea(uint32_t state[4], const uint32_t key[4])
     state[1] += y;
 }
 
-bool ext4_dirhash(const Ext4Geometry *geo, uint8_t version, const char *name, size_t len,
-                  Ext4Hash *hash)
+bool ext4_dirhash(const Ext4Geometry *geo, uint8_t version, const char *name,
+                  size_t len, Ext4Hash *hash)
 {
     static const uint32_t no_seed[4] = {0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476};
     bool seeded = geo->hash_seed[0] || geo->hash_seed[1] || geo->hash_seed[2] ||
@@ -141,7 +145,8 @@ bool ext4_dirhash(const Ext4Geometry *geo, uint8_t version, const char *name, si
 
 uint8_t ext4_hash_version(const Ext4Geometry *geo, uint8_t version)
 {
-    return geo->hash_unsigned && version < HASH_UNSIGNED ? version + HASH_UNSIGNED : version;
+    return geo->hash_unsigned && version < HASH_UNSIGNED ? version + HASH_UNSIGNED
+                                                         : version;
 }
 
 typedef struct DxSearch {
@@ -173,12 +178,14 @@ static Ext4Buffer *coroutine_fn read_index_block(DxSearch *search, uint64_t numb
     block.data = buffer->data;
     block.bytes = buffer->bytes;
     block.offset = buffer->offset;
-    return ext4_dir_block_check(search->s, &block, NULL) ? g_steal_pointer(&buffer) : NULL;
+    return ext4_dir_block_check(search->s, &block, NULL) ? g_steal_pointer(&buffer)
+                                                         : NULL;
 }
 
-/* An entry covers hashes from its own to the next entry's, and that one, too, if its lowest
- * bit says that names of the same hash began in the block before. */
-static bool covers(const Ext4DxEntry *entries, unsigned i, unsigned count, uint32_t hash)
+/* An entry covers hashes from its own to the next entry's, and that one, too, if its
+ * lowest bit says that names of the same hash began in the block before. */
+static bool covers(const Ext4DxEntry *entries, unsigned i, unsigned count,
+                   uint32_t hash)
 {
     if (i && (le32_get(entries[i].hash) & ~1u) > hash) {
         return false;
@@ -192,8 +199,8 @@ static bool covers(const Ext4DxEntry *entries, unsigned i, unsigned count, uint3
     return hash < (next & ~1u) || next == (hash | 1);
 }
 
-static bool coroutine_fn search_node(DxSearch *search, const Ext4Buffer *buffer, uint32_t at,
-                                     unsigned levels)
+static bool coroutine_fn search_node(DxSearch *search, const Ext4Buffer *buffer,
+                                     uint32_t at, unsigned levels)
 {
     const Ext4DxEntry *entries = (const Ext4DxEntry *)(buffer->data + at);
     const Ext4DxCountLimit *head = (const Ext4DxCountLimit *)entries;
@@ -232,7 +239,8 @@ static const Ext4DxRootInfo *root_info(const Ext4Buffer *root)
     const Ext4DxRootInfo *info =
         (const Ext4DxRootInfo *)(root->data + EXT4_DX_ROOT_INFO_OFFSET);
 
-    return !le32_get(info->reserved) && info->info_length == sizeof(*info) ? info : NULL;
+    return !le32_get(info->reserved) && info->info_length == sizeof(*info) ? info
+                                                                           : NULL;
 }
 
 static void search_init(DxSearch *search, Ext4State *s, Ext4Inode *dir, GArray *leaves)
@@ -245,8 +253,8 @@ static void search_init(DxSearch *search, Ext4State *s, Ext4Inode *dir, GArray *
     };
 }
 
-bool coroutine_fn ext4_dx_co_find(Ext4State *s, Ext4Inode *dir, const char *name, size_t len,
-                                  GArray *leaves)
+bool coroutine_fn ext4_dx_co_find(Ext4State *s, Ext4Inode *dir, const char *name,
+                                  size_t len, GArray *leaves)
 {
     DxSearch search;
     Ext4Hash hash;
@@ -257,12 +265,13 @@ bool coroutine_fn ext4_dx_co_find(Ext4State *s, Ext4Inode *dir, const char *name
     const Ext4DxRootInfo *info = root ? root_info(root) : NULL;
 
     if (!info || info->indirect_levels >= DX_MAX_LEVELS ||
-        !ext4_dirhash(&s->geo, ext4_hash_version(&s->geo, info->hash_version), name, len,
-                      &hash)) {
+        !ext4_dirhash(&s->geo, ext4_hash_version(&s->geo, info->hash_version), name,
+                      len, &hash)) {
         return false;
     }
     search.hash = hash.major;
-    return search_node(&search, root, EXT4_DX_ROOT_ENTRIES_OFFSET, info->indirect_levels);
+    return search_node(&search, root, EXT4_DX_ROOT_ENTRIES_OFFSET,
+                       info->indirect_levels);
 }
 
 uint8_t coroutine_fn ext4_dir_co_hash_version(Ext4State *s, Ext4Inode *dir)

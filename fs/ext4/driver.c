@@ -23,7 +23,8 @@ void ext4_warn(Ext4State *s, uint64_t offset, const char *format, ...)
     va_start(args, format);
     g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
-    fs_warn(s->fs, "%s: ext4 at offset 0x%" PRIx64 ": %s", blk_name(s->fs->blk), offset, text);
+    fs_warn(s->fs, "%s: ext4 at offset 0x%" PRIx64 ": %s", blk_name(s->fs->blk), offset,
+            text);
 }
 
 static void close_state(Filesystem *fs)
@@ -45,8 +46,10 @@ static void warn_of_state(Ext4State *s)
 
     if (size > volume) {
         ext4_warn(s, EXT4_SUPER_OFFSET_BYTES,
-                  "the filesystem spans 0x%" PRIx64 " bytes, but the volume ends at 0x%" PRIx64
-                  "; what lies beyond cannot be read", size, volume);
+                  "the filesystem spans 0x%" PRIx64
+                  " bytes, but the volume ends at 0x%" PRIx64
+                  "; what lies beyond cannot be read",
+                  size, volume);
     }
     if (s->geo.state & EXT4_STATE_ERRORS) {
         ext4_warn(s, EXT4_SUPER_OFFSET_BYTES,
@@ -60,8 +63,8 @@ static bool coroutine_fn check_root(Ext4State *s, GError **errp)
 
     if (root && !S_ISDIR(root->stat.mode)) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, root->offset,
-                   "the root (inode %d) has mode 0%o, expected a directory", EXT4_ROOT_INO,
-                   root->stat.mode);
+                   "the root (inode %d) has mode 0%o, expected a directory",
+                   EXT4_ROOT_INO, root->stat.mode);
         return false;
     }
     return root;
@@ -97,7 +100,8 @@ static Ext4Inode *coroutine_fn get_used(Ext4State *s, FsIno ino, GError **errp)
     return g_steal_pointer(&inode);
 }
 
-static bool coroutine_fn driver_co_stat(Filesystem *fs, FsIno ino, FsStat *st, GError **errp)
+static bool coroutine_fn driver_co_stat(Filesystem *fs, FsIno ino, FsStat *st,
+                                        GError **errp)
 {
     g_autoptr(Ext4Inode) inode = get_used(fs->opaque, ino, errp);
 
@@ -168,38 +172,37 @@ static bool coroutine_fn driver_co_read(Filesystem *fs, FsIno ino, uint64_t offs
     }
     if (!range_fits(offset, bytes, inode->stat.size)) {
         ext4_error(s, errp, EMBR_ERROR_INVALID, inode->offset,
-                   "inode %" PRIu64 ": %" PRIu64 " bytes at %" PRIu64 " asked for, its size is %"
-                   PRIu64, ino, bytes, offset, inode->stat.size);
+                   "inode %" PRIu64 ": %" PRIu64 " bytes at %" PRIu64
+                   " asked for, its size is %" PRIu64,
+                   ino, bytes, offset, inode->stat.size);
         return false;
     }
     return ext4_file_co_read(s, inode, offset, bytes, buf, errp);
 }
 
-static bool coroutine_fn driver_co_extents(Filesystem *fs, FsIno ino, uint64_t file_offset,
-                                           unsigned max, GArray *list, GError **errp)
+static bool coroutine_fn driver_co_extents(Filesystem *fs, FsIno ino,
+                                           uint64_t file_offset, unsigned max,
+                                           GArray *list, GError **errp)
 {
     g_autoptr(Ext4Inode) inode = get_used(fs->opaque, ino, errp);
 
-    return inode && ext4_file_co_extents(fs->opaque, inode, file_offset, max, list, errp);
+    return inode &&
+           ext4_file_co_extents(fs->opaque, inode, file_offset, max, list, errp);
 }
 
-static FsBlockUse coroutine_fn driver_co_block_use(Filesystem *fs, uint64_t device_offset,
+static FsBlockUse coroutine_fn driver_co_block_use(Filesystem *fs,
+                                                   uint64_t device_offset,
                                                    uint64_t *pnum)
 {
     return ext4_bitmap_co_use(fs->opaque, device_offset, pnum);
 }
 
-#define EXT4_CALLBACKS                                                                \
-    .instance_size = sizeof(Ext4State),                                               \
-    .fs_co_open = driver_co_open,                                                     \
-    .fs_close = close_state,                                                          \
-    .fs_co_stat = driver_co_stat,                                                     \
-    .fs_co_readdir = driver_co_readdir,                                               \
-    .fs_co_lookup = driver_co_lookup,                                                 \
-    .fs_co_readlink = driver_co_readlink,                                             \
-    .fs_co_xattrs = driver_co_xattrs,                                                 \
-    .fs_co_read = driver_co_read,                                                     \
-    .fs_co_extents = driver_co_extents,                                               \
+#define EXT4_CALLBACKS                                                                 \
+    .instance_size = sizeof(Ext4State), .fs_co_open = driver_co_open,                  \
+    .fs_close = close_state, .fs_co_stat = driver_co_stat,                             \
+    .fs_co_readdir = driver_co_readdir, .fs_co_lookup = driver_co_lookup,              \
+    .fs_co_readlink = driver_co_readlink, .fs_co_xattrs = driver_co_xattrs,            \
+    .fs_co_read = driver_co_read, .fs_co_extents = driver_co_extents,                  \
     .fs_co_block_use = driver_co_block_use
 
 static const FsDriver fs_ext4 = {

@@ -8,10 +8,10 @@
  * inode.c    inodes, decoded and cached
  * map.c      from a file's blocks to the device's (extents.c, indirect.c)
  * file.c     content: files, symbolic links, extents
- * dir.c      directory entries (dirhash.c: hashed lookup, nokey.c: encrypted names)
+ * dir.c      directory entries (lookup.c, dirhash.c; nokey.c: encrypted names)
  * xattr.c    extended attributes (acl.c)
- * journal.c  what an interrupted journal would have written (journal-scan.c, fast-commit.c,
- *            fc-apply.c)
+ * journal.c  what an interrupted journal would have written (journal-scan.c,
+ *            fast-commit.c, fc-apply.c)
  * bitmap.c   what is allocated
  * checksum.c all checksums
  */
@@ -36,7 +36,7 @@ typedef struct Ext4Geometry {
     uint32_t state;
     uint32_t block_bytes;
     unsigned block_bits;
-    unsigned cluster_bits;              /* log2 of blocks in a cluster; 0 without bigalloc */
+    unsigned cluster_bits;              /* log2 of blocks in a cluster */
     uint64_t blocks_count;
     uint32_t first_data_block;
     uint32_t blocks_per_group;
@@ -67,7 +67,7 @@ typedef struct Ext4Group {
     uint64_t block_bitmap, inode_bitmap, inode_table;   /* blocks */
     uint16_t flags;
     uint32_t block_bitmap_csum;         /* as far as the descriptor holds it */
-    bool damaged;                       /* not the current descriptor: bitmaps cannot be trusted */
+    bool damaged;                       /* a copy: what it says of bitmaps is old */
 } Ext4Group;
 
 enum { EXT4_GROUP_SLOTS = 256 };
@@ -92,7 +92,8 @@ struct Ext4State {
 /* Errors: "DISK: ext4 at offset 0x...: MESSAGE". */
 void ext4_error(const Ext4State *s, GError **errp, EmbrError code, uint64_t offset,
                 const char *format, ...) G_GNUC_PRINTF(5, 6);
-void ext4_warn(Ext4State *s, uint64_t offset, const char *format, ...) G_GNUC_PRINTF(3, 4);
+void ext4_warn(Ext4State *s, uint64_t offset, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
 
 /* super.c */
 
@@ -111,7 +112,8 @@ static inline uint64_t ext4_group_first_block(const Ext4Geometry *geo, uint64_t 
 {
     return geo->first_data_block + group * geo->blocks_per_group;
 }
-static inline bool ext4_block_valid(const Ext4Geometry *geo, uint64_t block, uint64_t count)
+static inline bool ext4_block_valid(const Ext4Geometry *geo, uint64_t block,
+                                    uint64_t count)
 {
     return block > geo->first_data_block && range_fits(block, count, geo->blocks_count);
 }
@@ -142,11 +144,12 @@ typedef struct Ext4Buffer {
 Ext4Cache *ext4_cache_new(void);
 void ext4_cache_free(Ext4Cache *cache);
 /* One block. The result is held until released. NULL on error. */
-Ext4Buffer *coroutine_fn ext4_cache_co_block(Ext4State *s, uint64_t block, const char *what,
-                                             GError **errp);
-/* A piece of an inode table: EXT4_TABLE_PIECE_BYTES of them, or what there is. */
-Ext4Buffer *coroutine_fn ext4_cache_co_piece(Ext4State *s, uint64_t offset, uint32_t bytes,
+Ext4Buffer *coroutine_fn ext4_cache_co_block(Ext4State *s, uint64_t block,
                                              const char *what, GError **errp);
+/* A piece of an inode table: EXT4_TABLE_PIECE_BYTES of them, or what there is. */
+Ext4Buffer *coroutine_fn ext4_cache_co_piece(Ext4State *s, uint64_t offset,
+                                             uint32_t bytes, const char *what,
+                                             GError **errp);
 void ext4_buffer_release(Ext4Buffer *buffer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ext4Buffer, ext4_buffer_release)
 enum { EXT4_TABLE_PIECE_BYTES = 64 * 1024 };
@@ -170,8 +173,8 @@ typedef struct Ext4Inode {
     uint64_t xattr_block;
     uint32_t raw_bytes;
     uint32_t xattrs_at;                 /* in raw, after the fixed fields */
-    GArray *fc_extents;                 /* fast-commit.c: the map instead of raw's; NULL */
-    uint64_t mapped, mapped_to;         /* file.c: blocks seen in its map, up to this one */
+    GArray *fc_extents;                 /* the map instead of raw's; NULL */
+    uint64_t mapped, mapped_to;         /* file.c: blocks in its map so far */
     GList lru;
     uint8_t raw[];
 } Ext4Inode;
@@ -186,7 +189,8 @@ void ext4_inodes_drop(Ext4State *s);
 /* What was decoded of it is no longer so. */
 void ext4_inode_forget(Ext4State *s, FsIno ino);
 /* Its inode_bytes on the device, unchecked. */
-bool coroutine_fn ext4_inode_co_read_raw(Ext4State *s, FsIno ino, uint8_t *raw, GError **errp);
+bool coroutine_fn ext4_inode_co_read_raw(Ext4State *s, FsIno ino, uint8_t *raw,
+                                         GError **errp);
 FsTime ext4_time(uint32_t seconds, bool has_extra, uint32_t extra);
 static inline const Ext4InodeDisk *ext4_inode_disk(const Ext4Inode *inode)
 {
@@ -217,19 +221,20 @@ bool coroutine_fn ext4_indirect_co_map(Ext4State *s, Ext4Inode *inode, uint64_t 
 
 /* file.c */
 
-/* Any part of what an inode's blocks (or its inline data) hold, zeroes for holes; offset
- * and bytes need not be within its size. */
+/* Any part of what an inode's blocks (or its inline data) hold, zeroes for holes;
+ * offset and bytes need not be within its size. */
 bool coroutine_fn ext4_file_co_read(Ext4State *s, Ext4Inode *inode, uint64_t offset,
                                     uint64_t bytes, void *buf, GError **errp);
 char *coroutine_fn ext4_file_co_readlink(Ext4State *s, Ext4Inode *inode, GError **errp);
-bool coroutine_fn ext4_file_co_extents(Ext4State *s, Ext4Inode *inode, uint64_t file_offset,
-                                       unsigned max, GArray *list, GError **errp);
+bool coroutine_fn ext4_file_co_extents(Ext4State *s, Ext4Inode *inode,
+                                       uint64_t file_offset, unsigned max, GArray *list,
+                                       GError **errp);
 
 /* dir.c */
+/* That it is a directory, and not larger than the volume. */
+bool ext4_dir_check_size(const Ext4State *s, const Ext4Inode *dir, GError **errp);
 bool coroutine_fn ext4_dir_co_read(Ext4State *s, Ext4Inode *dir, FsDirBatch *batch,
                                    GError **errp);
-bool coroutine_fn ext4_dir_co_lookup(Ext4State *s, Ext4Inode *dir, const char *name,
-                                     size_t name_len, FsIno *ino, GError **errp);
 
 typedef struct Ext4DirBlock {
     const Ext4Inode *dir;
@@ -254,38 +259,43 @@ bool ext4_dir_block_check(const Ext4State *s, const Ext4DirBlock *block, GError 
 bool ext4_dir_block_next(const Ext4State *s, const Ext4DirBlock *block, uint32_t *pos,
                          Ext4Name *name, GError **errp);
 
+/* lookup.c */
+bool coroutine_fn ext4_dir_co_lookup(Ext4State *s, Ext4Inode *dir, const char *name,
+                                     size_t name_len, FsIno *ino, GError **errp);
+
 /* dirhash.c */
 
 typedef struct Ext4Hash {
     uint32_t major, minor;
 } Ext4Hash;
 
-bool ext4_dirhash(const Ext4Geometry *geo, uint8_t version, const char *name, size_t len,
-                  Ext4Hash *hash);
+bool ext4_dirhash(const Ext4Geometry *geo, uint8_t version, const char *name,
+                  size_t len, Ext4Hash *hash);
 /* As the filesystem's flags make it of the number on disk. */
 uint8_t ext4_hash_version(const Ext4Geometry *geo, uint8_t version);
 /* How names of this directory are hashed, whether or not it has an index. */
 uint8_t coroutine_fn ext4_dir_co_hash_version(Ext4State *s, Ext4Inode *dir);
-/* Adds the numbers of the blocks of a hashed directory that may hold name. False: the index
- * cannot be used, whatever the reason. */
-bool coroutine_fn ext4_dx_co_find(Ext4State *s, Ext4Inode *dir, const char *name, size_t len,
-                                  GArray *leaves);
+/* Adds the numbers of the blocks of a hashed directory that may hold name. False: the
+ * index cannot be used, whatever the reason. */
+bool coroutine_fn ext4_dx_co_find(Ext4State *s, Ext4Inode *dir, const char *name,
+                                  size_t len, GArray *leaves);
 
 /* nokey.c: how the kernel shows encrypted names without the key. */
 enum { EXT4_NOKEY_NAME_MAX = 256 };
 size_t ext4_nokey_name(const Ext4Hash *hash, const uint8_t *cipher, size_t len,
                        char out[EXT4_NOKEY_NAME_MAX]);
-size_t ext4_nokey_entry(const Ext4State *s, const Ext4DirBlock *block, const Ext4Name *name,
-                        char out[EXT4_NOKEY_NAME_MAX]);
+size_t ext4_nokey_entry(const Ext4State *s, const Ext4DirBlock *block,
+                        const Ext4Name *name, char out[EXT4_NOKEY_NAME_MAX]);
 
 /* xattr.c */
 bool coroutine_fn ext4_xattr_co_list(Ext4State *s, Ext4Inode *inode, GPtrArray *list,
                                      GError **errp);
 /* The value of system.data in the inode's body; *value is NULL if there is none. */
-bool ext4_xattr_inline_data(const Ext4State *s, const Ext4Inode *inode, const uint8_t **value,
-                            uint32_t *bytes, GError **errp);
+bool ext4_xattr_inline_data(const Ext4State *s, const Ext4Inode *inode,
+                            const uint8_t **value, uint32_t *bytes, GError **errp);
 
-/* acl.c: the kernel's posix_acl_xattr form of an ACL as ext4 stores it; NULL if it is none. */
+/* acl.c: the kernel's posix_acl_xattr form of an ACL as ext4 stores it; NULL if it is
+ * none. */
 GBytes *ext4_acl_to_xattr(const uint8_t *data, size_t len);
 
 /* journal.c */
@@ -293,8 +303,8 @@ GBytes *ext4_acl_to_xattr(const uint8_t *data, size_t len);
 /* Finds what an interrupted journal holds. Afterwards device reads go through it. */
 bool coroutine_fn ext4_journal_co_load(Ext4State *s, GError **errp);
 void ext4_journal_free(Ext4Journal *journal);
-/* Whether block is in the journal: *index says which. Else *count (in: how many are asked
- * for) is how many blocks from block on are not. */
+/* Whether block is in the journal: *index says which. Else *count (in: how many are
+ * asked for) is how many blocks from block on are not. */
 bool ext4_journal_find(const Ext4Journal *journal, uint64_t block, uint64_t *count,
                        guint *index);
 /* The journal's copies of these blocks do not count any more. journal may be NULL. */
@@ -306,24 +316,27 @@ bool coroutine_fn ext4_journal_co_read(Ext4State *s, guint index, uint32_t offse
 /* fast-commit.c */
 struct Ext4JournalLog;
 /* What the fast commits after transaction tid - 1 change. */
-bool coroutine_fn ext4_fast_commit_co_load(Ext4State *s, const struct Ext4JournalLog *log,
+bool coroutine_fn ext4_fast_commit_co_load(Ext4State *s,
+                                           const struct Ext4JournalLog *log,
                                            uint32_t tid, GError **errp);
 
 /* fc-apply.c: what fast commits put in place of what is on the device. */
 void ext4_fc_free(Ext4FastCommit *fc);
-/* The inode's bytes; NULL if they are those on the device. *extents: a reference on its map;
- * NULL if the bytes have it. */
+/* The inode's bytes; NULL if they are those on the device. *extents: a reference on its
+ * map; NULL if the bytes have it. */
 const uint8_t *ext4_fc_find_inode(const Ext4State *s, FsIno ino, GArray **extents);
 bool ext4_fc_dir_is_new(const Ext4State *s, FsIno dir);
-/* Whether the name was changed; then *ino is what it stands for, 0 if it was removed. */
+/* Whether the name was changed; then *ino is what it stands for, 0 if it was removed.
+ */
 bool ext4_fc_find_name(const Ext4State *s, FsIno dir, const char *name, size_t len,
                        FsIno *ino);
 void ext4_fc_add_names(const Ext4State *s, FsIno dir, FsDirBatch *batch);
-void ext4_fc_foreach_run(const Ext4State *s, void (*func)(const Ext4Run *run, void *opaque),
-                         void *opaque);
+void ext4_fc_foreach_run(const Ext4State *s,
+                         void (*func)(const Ext4Run *run, void *opaque), void *opaque);
 
 /* bitmap.c */
-FsBlockUse coroutine_fn ext4_bitmap_co_use(Ext4State *s, uint64_t offset, uint64_t *pnum);
+FsBlockUse coroutine_fn ext4_bitmap_co_use(Ext4State *s, uint64_t offset,
+                                           uint64_t *pnum);
 
 /* checksum.c */
 uint32_t ext4_crc32c(uint32_t crc, const void *data, size_t len);
@@ -331,8 +344,10 @@ uint16_t ext4_crc16(uint16_t crc, const void *data, size_t len);
 uint32_t ext4_crc32_be(uint32_t crc, const void *data, size_t len);
 uint32_t ext4_super_checksum(const Ext4Super *raw);
 uint32_t ext4_inode_seed(const Ext4Geometry *geo, uint32_t ino, uint32_t generation);
-uint32_t ext4_inode_checksum(uint32_t seed, const uint8_t *raw, uint32_t bytes, bool *has_hi);
+uint32_t ext4_inode_checksum(uint32_t seed, const uint8_t *raw, uint32_t bytes,
+                             bool *has_hi);
 uint16_t ext4_group_checksum(const Ext4State *s, uint64_t number, const uint8_t *desc);
-uint32_t ext4_xattr_block_checksum(const Ext4State *s, uint64_t block, const uint8_t *data);
+uint32_t ext4_xattr_block_checksum(const Ext4State *s, uint64_t block,
+                                   const uint8_t *data);
 
 #endif

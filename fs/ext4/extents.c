@@ -5,10 +5,10 @@
 typedef struct Node {
     const uint8_t *data;
     uint32_t bytes;
-    uint64_t offset;            /* on the volume */
+    uint64_t offset; /* on the volume */
     unsigned depth;
     unsigned entries;
-    uint64_t end;               /* logical blocks of this node are below */
+    uint64_t end; /* logical blocks of this node are below */
 } Node;
 
 static bool node_error(const Ext4State *s, const Ext4Inode *inode, const Node *node,
@@ -22,8 +22,8 @@ static bool node_error(const Ext4State *s, const Ext4Inode *inode, const Node *n
     va_start(args, format);
     g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
-    ext4_error(s, errp, EMBR_ERROR_CORRUPT, node->offset, "inode %" PRIu64 ": %s", inode->ino,
-               text);
+    ext4_error(s, errp, EMBR_ERROR_CORRUPT, node->offset, "inode %" PRIu64 ": %s",
+               inode->ino, text);
     return false;
 }
 
@@ -34,18 +34,23 @@ static bool check_header(const Ext4State *s, const Ext4Inode *inode, Node *node,
     unsigned room = (node->bytes - sizeof(*header)) / sizeof(Ext4Extent);
 
     if (le16_get(header->magic) != EXT4_EXTENT_MAGIC) {
-        return node_error(s, inode, node, errp, "extent node's magic is 0x%04x, expected "
-                          "0x%04x", le16_get(header->magic), EXT4_EXTENT_MAGIC);
+        return node_error(s, inode, node, errp,
+                          "extent node's magic is 0x%04x, expected "
+                          "0x%04x",
+                          le16_get(header->magic), EXT4_EXTENT_MAGIC);
     }
     node->depth = le16_get(header->depth);
     node->entries = le16_get(header->entries);
     if (node->depth != expected_depth) {
-        return node_error(s, inode, node, errp, "extent node's depth is %u, expected %u",
-                          node->depth, expected_depth);
+        return node_error(s, inode, node, errp,
+                          "extent node's depth is %u, expected %u", node->depth,
+                          expected_depth);
     }
     if (node->entries > le16_get(header->max) || node->entries > room) {
-        return node_error(s, inode, node, errp, "extent node has %u entries, expected at "
-                          "most %u", node->entries, MIN(le16_get(header->max), room));
+        return node_error(s, inode, node, errp,
+                          "extent node has %u entries, expected at "
+                          "most %u",
+                          node->entries, MIN(le16_get(header->max), room));
     }
     return true;
 }
@@ -60,16 +65,20 @@ static bool check_sum(const Ext4State *s, const Ext4Inode *inode, const Node *no
         return true;
     }
     if (at + sizeof(le32_t) > node->bytes) {
-        return node_error(s, inode, node, errp, "extent node has room for %u entries, "
-                          "expected fewer", le16_get(header->max));
+        return node_error(s, inode, node, errp,
+                          "extent node has room for %u entries, "
+                          "expected fewer",
+                          le16_get(header->max));
     }
 
     uint32_t found = le32_load(node->data + at);
     uint32_t expected = ext4_crc32c(inode->seed, node->data, at);
 
     if (found != expected) {
-        return node_error(s, inode, node, errp, "extent node's checksum is 0x%08x, expected "
-                          "0x%08x", found, expected);
+        return node_error(s, inode, node, errp,
+                          "extent node's checksum is 0x%08x, expected "
+                          "0x%08x",
+                          found, expected);
     }
     return true;
 }
@@ -110,15 +119,16 @@ static bool map_in_leaf(const Ext4State *s, const Ext4Inode *inode, const Node *
     uint64_t next = start_of_next(node, i);
 
     if (next <= logical) {
-        return node_error(s, inode, node, errp, "extents are not in order at block %" PRIu64,
-                          logical);
+        return node_error(s, inode, node, errp,
+                          "extents are not in order at block %" PRIu64, logical);
     }
     *run = (Ext4Run){.logical = logical, .count = next - logical};
     if (i < 0) {
         return true;
     }
 
-    const Ext4Extent *extent = (const Ext4Extent *)(node->data + sizeof(Ext4ExtentHeader)) + i;
+    const Ext4Extent *extent =
+        (const Ext4Extent *)(node->data + sizeof(Ext4ExtentHeader)) + i;
     uint64_t first = le32_get(extent->block);
     uint64_t physical =
         le32_get(extent->start_lo) | (uint64_t)le16_get(extent->start_hi) << 32;
@@ -127,13 +137,16 @@ static bool map_in_leaf(const Ext4State *s, const Ext4Inode *inode, const Node *
 
     len -= unwritten ? EXT4_EXTENT_MAX_WRITTEN : 0;
     if (!len || first + len > next) {
-        return node_error(s, inode, node, errp, "extent of %u blocks at block %" PRIu64
-                          ", expected 1 to %" PRIu64, len, first, next - first);
+        return node_error(s, inode, node, errp,
+                          "extent of %u blocks at block %" PRIu64
+                          ", expected 1 to %" PRIu64,
+                          len, first, next - first);
     }
     if (!ext4_block_valid(&s->geo, physical, len)) {
-        return node_error(s, inode, node, errp, "extent of %u blocks at block %" PRIu64
-                          " lies at %" PRIu64 " of the filesystem's %" PRIu64 " blocks", len,
-                          first, physical, s->geo.blocks_count);
+        return node_error(s, inode, node, errp,
+                          "extent of %u blocks at block %" PRIu64 " lies at %" PRIu64
+                          " of the filesystem's %" PRIu64 " blocks",
+                          len, first, physical, s->geo.blocks_count);
     }
     if (logical < first + len) {
         run->count = first + len - logical;
@@ -143,18 +156,19 @@ static bool map_in_leaf(const Ext4State *s, const Ext4Inode *inode, const Node *
     return true;
 }
 
-/* From an index node to the child that covers logical. *child NULL and true: a hole, which
- * run describes. */
-static bool coroutine_fn descend(Ext4State *s, Ext4Inode *inode, Node *node, uint64_t logical,
-                                 Ext4Run *run, Ext4Buffer **child, GError **errp)
+/* From an index node to the child that covers logical. *child NULL and true: a hole,
+ * which run describes. */
+static bool coroutine_fn descend(Ext4State *s, Ext4Inode *inode, Node *node,
+                                 uint64_t logical, Ext4Run *run, Ext4Buffer **child,
+                                 GError **errp)
 {
     int i = find_entry(node, logical);
     uint64_t next = start_of_next(node, i);
 
     *child = NULL;
     if (next <= logical) {
-        return node_error(s, inode, node, errp, "index entries are not in order at block %"
-                          PRIu64, logical);
+        return node_error(s, inode, node, errp,
+                          "index entries are not in order at block %" PRIu64, logical);
     }
     if (i < 0) {
         *run = (Ext4Run){.logical = logical, .count = next - logical};
@@ -163,11 +177,14 @@ static bool coroutine_fn descend(Ext4State *s, Ext4Inode *inode, Node *node, uin
 
     const Ext4ExtentIndex *index =
         (const Ext4ExtentIndex *)(node->data + sizeof(Ext4ExtentHeader)) + i;
-    uint64_t block = le32_get(index->leaf_lo) | (uint64_t)le16_get(index->leaf_hi) << 32;
+    uint64_t block = le32_get(index->leaf_lo) | (uint64_t)le16_get(index->leaf_hi)
+                                                    << 32;
 
     if (!ext4_block_valid(&s->geo, block, 1)) {
-        return node_error(s, inode, node, errp, "extent node at block %" PRIu64 " of the "
-                          "filesystem's %" PRIu64, block, s->geo.blocks_count);
+        return node_error(s, inode, node, errp,
+                          "extent node at block %" PRIu64 " of the "
+                          "filesystem's %" PRIu64,
+                          block, s->geo.blocks_count);
     }
 
     g_autoptr(Ext4Buffer) buffer = ext4_cache_co_block(s, block, "extent node", errp);
@@ -183,7 +200,8 @@ static bool coroutine_fn descend(Ext4State *s, Ext4Inode *inode, Node *node, uin
         .offset = buffer->offset,
         .end = next,
     };
-    if (!check_header(s, inode, node, depth, errp) || !check_sum(s, inode, node, errp)) {
+    if (!check_header(s, inode, node, depth, errp) ||
+        !check_sum(s, inode, node, errp)) {
         return false;
     }
     *child = g_steal_pointer(&buffer);
@@ -211,8 +229,10 @@ bool coroutine_fn ext4_extents_co_map(Ext4State *s, Ext4Inode *inode, uint64_t l
         return false;
     }
     if (depth > EXT4_MAX_EXTENT_DEPTH) {
-        return node_error(s, inode, &node, errp, "extent tree is %u levels deep, expected at "
-                          "most %d", depth, EXT4_MAX_EXTENT_DEPTH);
+        return node_error(s, inode, &node, errp,
+                          "extent tree is %u levels deep, expected at "
+                          "most %d",
+                          depth, EXT4_MAX_EXTENT_DEPTH);
     }
     while (node.depth) {
         Ext4Buffer *child;

@@ -1,10 +1,11 @@
 /*
- * Fast commits: small records of what changed since the last full transaction, in an area of
- * their own at the end of the journal.  What they say of inodes, maps and names is kept beside
- * what is on the device, and takes its place.
+ * Fast commits: small records of what changed since the last full transaction, in an
+ * area of their own at the end of the journal.  What they say of inodes, maps and names
+ * is kept beside what is on the device, and takes its place.
  *
- * The area is a row of records of tag, length and value that do not cross blocks.  A commit is
- * complete with a tail whose checksum is right; what comes after the last one does not count.
+ * The area is a row of records of tag, length and value that do not cross blocks.  A
+ * commit is complete with a tail whose checksum is right; what comes after the last one
+ * does not count.
  */
 #include "fast-commit.h"
 
@@ -27,9 +28,9 @@ enum {
 typedef struct Scan {
     Ext4State *s;
     uint32_t tid;
-    uint32_t crc;               /* over the current commit */
-    GByteArray *records;        /* tag, length, value; one after the other */
-    guint complete;             /* bytes of them that are of complete commits */
+    uint32_t crc;        /* over the current commit */
+    GByteArray *records; /* tag, length, value; one after the other */
+    guint complete;      /* bytes of them that are of complete commits */
     bool started;
 } Scan;
 
@@ -111,10 +112,12 @@ static GByteArray *coroutine_fn read_records(Ext4State *s, const Ext4JournalLog 
 
     for (uint32_t i = 0; i < log->fast_count && !error; i++) {
         uint64_t count = 1;
-        uint64_t at = ext4_journal_co_locate(s, log, log->fast_first + i, &count, &error);
+        uint64_t at =
+            ext4_journal_co_locate(s, log, log->fast_first + i, &count, &error);
 
-        if (!at || !blk_co_read(s->fs->blk, ext4_block_offset(s, at), bytes, data,
-                                "fast commits", &error) ||
+        if (!at ||
+            !blk_co_read(s->fs->blk, ext4_block_offset(s, at), bytes, data,
+                         "fast commits", &error) ||
             !scan_block(&scan, data, bytes, &error)) {
             break;
         }
@@ -127,8 +130,10 @@ static GByteArray *coroutine_fn read_records(Ext4State *s, const Ext4JournalLog 
     return g_steal_pointer(&records);
 }
 
-/* Applies them in order. A record that makes no sense is passed over, as the kernel does. */
-static bool coroutine_fn apply_records(Ext4State *s, const GByteArray *records, GError **errp)
+/* Applies them in order. A record that makes no sense is passed over, as the kernel
+ * does. */
+static bool coroutine_fn apply_records(Ext4State *s, const GByteArray *records,
+                                       GError **errp)
 {
     guint pos = 0;
     bool ok = true;

@@ -1,4 +1,5 @@
-/* What fast commits change: inodes, their maps, and names, each beside what is on the device. */
+/* What fast commits change: inodes, their maps, and names, each beside what is on the
+ * device. */
 #include <dirent.h>
 #include "fast-commit.h"
 
@@ -7,26 +8,26 @@
 
 typedef struct FcInode {
     FsIno ino;
-    uint8_t *raw;               /* inode_bytes of it */
-    GArray *extents;            /* of Ext4Run: its map from now on; NULL: that of raw */
+    uint8_t *raw;    /* inode_bytes of it */
+    GArray *extents; /* of Ext4Run: its map from now on; NULL: that of raw */
 } FcInode;
 
 typedef struct FcDir {
     FsIno ino;
-    bool is_new;                /* has no entries on the device */
-    GHashTable *names;          /* GBytes -> FcName */
-    GPtrArray *order;           /* of FcName, as they came */
+    bool is_new;       /* has no entries on the device */
+    GHashTable *names; /* GBytes -> FcName */
+    GPtrArray *order;  /* of FcName, as they came */
 } FcDir;
 
 typedef struct FcName {
     GBytes *name;
-    FsIno ino;                  /* 0: removed */
+    FsIno ino; /* 0: removed */
     uint8_t type;
 } FcName;
 
 struct Ext4FastCommit {
-    GHashTable *inodes;         /* ino -> FcInode */
-    GHashTable *dirs;           /* ino -> FcDir */
+    GHashTable *inodes; /* ino -> FcInode */
+    GHashTable *dirs;   /* ino -> FcDir */
     uint64_t work;
 };
 
@@ -118,7 +119,8 @@ static void start_extent_tree(Ext4InodeDisk *disk)
     if (le16_get(header->magic) != EXT4_EXTENT_MAGIC) {
         *header = (Ext4ExtentHeader){
             .magic = le16_make(EXT4_EXTENT_MAGIC),
-            .max = le16_make((sizeof(disk->block) - sizeof(*header)) / sizeof(Ext4Extent)),
+            .max =
+                le16_make((sizeof(disk->block) - sizeof(*header)) / sizeof(Ext4Extent)),
         };
     }
 }
@@ -143,7 +145,8 @@ bool coroutine_fn ext4_fc_co_inode(Ext4State *s, ByteReader *value, GError **err
     Ext4InodeDisk *disk = disk_of(inode);
 
     if (le32_load(raw + generation_at) != le32_get(disk->generation)) {
-        /* The number went to another file: nothing tells of the end of the one before. */
+        /* The number went to another file: nothing tells of the end of the one before.
+         */
         memset(inode->raw, 0, s->geo.inode_bytes);
         g_clear_pointer(&inode->extents, g_array_unref);
     }
@@ -260,17 +263,20 @@ bool coroutine_fn ext4_fc_co_add_range(Ext4State *s, ByteReader *value, GError *
     }
     run.count = run.unwritten ? len - EXT4_EXTENT_MAX_WRITTEN : len;
     run.logical = le32_get(extent->block);
-    run.physical = le32_get(extent->start_lo) | (uint64_t)le16_get(extent->start_hi) << 32;
+    run.physical = le32_get(extent->start_lo) | (uint64_t)le16_get(extent->start_hi)
+                                                    << 32;
     if (!ext4_block_valid(&s->geo, run.physical, run.count) ||
         run.logical + run.count > UINT64_C(1) << 32) {
         return true;
     }
-    /* What full transactions before these have of the blocks, as metadata then, is history. */
+    /* What full transactions before these have of the blocks, as metadata then, is
+     * history. */
     ext4_journal_forget(s->journal, run.physical, run.count);
     return change_range(s, ino, &run, errp);
 }
 
-bool coroutine_fn ext4_fc_co_remove_range(Ext4State *s, ByteReader *value, GError **errp)
+bool coroutine_fn ext4_fc_co_remove_range(Ext4State *s, ByteReader *value,
+                                          GError **errp)
 {
     FsIno ino = byte_reader_le32(value);
     Ext4Run run = {0};
@@ -325,11 +331,13 @@ static bool read_change(ByteReader *value, Change *change)
     change->len = byte_reader_left(value);
     change->name = byte_reader_take(value, change->len);
     return change->name && change->len && change->len <= EXT4_NAME_MAX &&
-           !memchr(change->name, 0, change->len) && !memchr(change->name, '/', change->len);
+           !memchr(change->name, 0, change->len) &&
+           !memchr(change->name, '/', change->len);
 }
 
 /* What the name stands for now; 0: nothing. False: beyond bounds. */
-static bool coroutine_fn find(Ext4State *s, const Change *change, FsIno *found, GError **errp)
+static bool coroutine_fn find(Ext4State *s, const Change *change, FsIno *found,
+                              GError **errp)
 {
     g_autoptr(Ext4Inode) dir = ext4_inode_co_get(s, change->parent, NULL);
 
@@ -355,8 +363,8 @@ static void add_links(FcInode *inode, int links)
 }
 
 /* The ".." of a directory is a link to its parent. */
-static void coroutine_fn count_subdirectory(Ext4State *s, const Change *change, uint16_t mode,
-                                            int links)
+static void coroutine_fn count_subdirectory(Ext4State *s, const Change *change,
+                                            uint16_t mode, int links)
 {
     FcInode *parent = S_ISDIR(mode) ? get_inode(s, change->parent) : NULL;
 
@@ -366,7 +374,8 @@ static void coroutine_fn count_subdirectory(Ext4State *s, const Change *change, 
     }
 }
 
-bool coroutine_fn ext4_fc_co_link(Ext4State *s, ByteReader *value, bool is_new, GError **errp)
+bool coroutine_fn ext4_fc_co_link(Ext4State *s, ByteReader *value, bool is_new,
+                                  GError **errp)
 {
     Change change;
     FsIno found;
@@ -483,8 +492,8 @@ void ext4_fc_add_names(const Ext4State *s, FsIno dir, FsDirBatch *batch)
     }
 }
 
-void ext4_fc_foreach_run(const Ext4State *s, void (*func)(const Ext4Run *run, void *opaque),
-                         void *opaque)
+void ext4_fc_foreach_run(const Ext4State *s,
+                         void (*func)(const Ext4Run *run, void *opaque), void *opaque)
 {
     GHashTableIter iter;
     gpointer value;

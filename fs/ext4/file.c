@@ -39,16 +39,17 @@ typedef struct ReadSet {
     Ext4Inode *inode;
     CoQueue done;
     unsigned in_flight;
-    GError *error;              /* the first */
+    GError *error; /* the first */
 } ReadSet;
 
 typedef struct ReadJob {
     ReadSet *set;
-    uint64_t offset, bytes;     /* on the volume */
+    uint64_t offset, bytes; /* on the volume */
     void *buf;
 } ReadJob;
 
-static void coroutine_fn run_job(ReadSet *set, uint64_t offset, uint64_t bytes, void *buf)
+static void coroutine_fn run_job(ReadSet *set, uint64_t offset, uint64_t bytes,
+                                 void *buf)
 {
     GError *error = NULL;
 
@@ -74,8 +75,8 @@ static void coroutine_fn job_entry(void *opaque)
     co_queue_next(&set->done);
 }
 
-static void coroutine_fn start_job(ReadSet *set, uint64_t offset, uint64_t bytes, void *buf,
-                                   bool is_last)
+static void coroutine_fn start_job(ReadSet *set, uint64_t offset, uint64_t bytes,
+                                   void *buf, bool is_last)
 {
     if (is_last && !set->in_flight) {
         run_job(set, offset, bytes, buf);
@@ -107,7 +108,8 @@ bool coroutine_fn ext4_file_co_read(Ext4State *s, Ext4Inode *inode, uint64_t off
         uint64_t count = div_round_up(within + bytes, s->geo.block_bytes);
         Ext4Run run;
 
-        if (!ext4_map_co(s, inode, offset >> s->geo.block_bits, count, &run, &set.error)) {
+        if (!ext4_map_co(s, inode, offset >> s->geo.block_bits, count, &run,
+                         &set.error)) {
             break;
         }
 
@@ -142,9 +144,10 @@ static char *show_encrypted_target(const Ext4State *s, const Ext4Inode *inode,
     char name[EXT4_NOKEY_NAME_MAX];
 
     if (size < 2 || le16_load(target) > size - 2 || !le16_load(target)) {
-        ext4_error(s, errp, EMBR_ERROR_CORRUPT, inode->offset,
-                   "inode %" PRIu64 ": encrypted target of %u bytes, expected 1 to %" PRIu64,
-                   inode->ino, size < 2 ? 0 : le16_load(target), size < 2 ? 0 : size - 2);
+        ext4_error(
+            s, errp, EMBR_ERROR_CORRUPT, inode->offset,
+            "inode %" PRIu64 ": encrypted target of %u bytes, expected 1 to %" PRIu64,
+            inode->ino, size < 2 ? 0 : le16_load(target), size < 2 ? 0 : size - 2);
         return NULL;
     }
     ext4_nokey_name(&no_hash, target + 2, le16_load(target), name);
@@ -162,7 +165,8 @@ char *coroutine_fn ext4_file_co_readlink(Ext4State *s, Ext4Inode *inode, GError 
     }
     if (!size || size > MIN(s->geo.block_bytes, SYMLINK_MAX_BYTES)) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, inode->offset,
-                   "inode %" PRIu64 ": symbolic link of %" PRIu64 " bytes, expected 1 to %u",
+                   "inode %" PRIu64 ": symbolic link of %" PRIu64
+                   " bytes, expected 1 to %u",
                    inode->ino, size, s->geo.block_bytes);
         return NULL;
     }
@@ -203,7 +207,8 @@ static unsigned add_extents(Ext4State *s, const Ext4Inode *inode, const Ext4Run 
         guint index;
 
         if (s->journal && !run->unwritten) {
-            journaled = ext4_journal_find(s->journal, run->physical + done, &count, &index);
+            journaled =
+                ext4_journal_find(s->journal, run->physical + done, &count, &index);
             count = journaled ? 1 : count;
         }
 
@@ -222,12 +227,13 @@ static unsigned add_extents(Ext4State *s, const Ext4Inode *inode, const Ext4Run 
 
 static bool continues(const Ext4Run *run, const Ext4Run *next)
 {
-    return run->unwritten == next->unwritten && next->logical == run->logical + run->count &&
+    return run->unwritten == next->unwritten &&
+           next->logical == run->logical + run->count &&
            next->physical == run->physical + run->count;
 }
 
-/* A map in circles seems to hold more blocks than there are. Only who goes through it from
- * the start to the end needs to be told. */
+/* A map in circles seems to hold more blocks than there are. Only who goes through it
+ * from the start to the end needs to be told. */
 static bool count_mapped(const Ext4State *s, Ext4Inode *inode, const Ext4Run *run,
                          GError **errp)
 {
@@ -239,15 +245,17 @@ static bool count_mapped(const Ext4State *s, Ext4Inode *inode, const Ext4Run *ru
     if (inode->mapped > s->geo.blocks_count &&
         !(s->geo.ro_compat & EXT4_RO_SHARED_BLOCKS)) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, inode->offset,
-                   "inode %" PRIu64 ": its map holds more blocks than the filesystem's %" PRIu64,
+                   "inode %" PRIu64
+                   ": its map holds more blocks than the filesystem's %" PRIu64,
                    inode->ino, s->geo.blocks_count);
         return false;
     }
     return true;
 }
 
-bool coroutine_fn ext4_file_co_extents(Ext4State *s, Ext4Inode *inode, uint64_t file_offset,
-                                       unsigned max, GArray *list, GError **errp)
+bool coroutine_fn ext4_file_co_extents(Ext4State *s, Ext4Inode *inode,
+                                       uint64_t file_offset, unsigned max, GArray *list,
+                                       GError **errp)
 {
     uint64_t logical = file_offset >> s->geo.block_bits;
     uint64_t end = UINT64_C(1) << 32;

@@ -1,6 +1,7 @@
 /*
  * Group descriptors, read when first asked for.  A damaged one is replaced by its
- * copy in another group, whose places of tables are the same; bitmaps' checksums are not.
+ * copy in another group, whose places of tables are the same; bitmaps' checksums are
+ * not.
  */
 #include "ext4.h"
 
@@ -18,8 +19,8 @@ static uint64_t backup_group(const Ext4Geometry *geo, unsigned copy)
     return group;
 }
 
-/* The block that holds descriptor block index: the one in use (copy 0) or a copy elsewhere.
- * 0: there is no such copy. */
+/* The block that holds descriptor block index: the one in use (copy 0) or a copy
+ * elsewhere. 0: there is no such copy. */
 static uint64_t descriptor_block(const Ext4State *s, uint64_t index, unsigned copy)
 {
     const Ext4Geometry *geo = &s->geo;
@@ -28,26 +29,29 @@ static uint64_t descriptor_block(const Ext4State *s, uint64_t index, unsigned co
     bool in_meta_group = index >= geo->first_meta_bg;
 
     if (!in_meta_group && copy == 0) {
-        /* The superblock is in block 1 if blocks are 1 KiB, whatever first_data_block is. */
+        /* The superblock is in block 1 if blocks are 1 KiB, whatever first_data_block
+         * is. */
         return EXT4_SUPER_OFFSET_BYTES / geo->block_bytes + 1 + index;
     }
     if (in_meta_group && copy >= G_N_ELEMENTS(meta_members)) {
         return 0;
     }
 
-    uint64_t group =
-        in_meta_group ? index * per_block + meta_members[copy] : backup_group(geo, copy);
+    uint64_t group = in_meta_group ? index * per_block + meta_members[copy]
+                                   : backup_group(geo, copy);
 
     if (group >= geo->group_count || (copy && !group)) {
         return 0;
     }
 
-    uint64_t block = ext4_group_first_block(geo, group) + ext4_group_has_super(geo, group);
+    uint64_t block =
+        ext4_group_first_block(geo, group) + ext4_group_has_super(geo, group);
 
     if (!in_meta_group) {
         return block + index;
     }
-    /* Group 0 of 1 KiB blocks whose first data block is 0: the boot block comes first. */
+    /* Group 0 of 1 KiB blocks whose first data block is 0: the boot block comes first.
+     */
     return block + (group == 0 && geo->block_bytes == 1024 && !geo->first_data_block);
 }
 
@@ -64,12 +68,13 @@ static void decode(const Ext4State *s, const uint8_t *raw, Ext4Group *group)
         group->block_bitmap |= (uint64_t)le32_get(desc->block_bitmap_hi) << 32;
         group->inode_bitmap |= (uint64_t)le32_get(desc->inode_bitmap_hi) << 32;
         group->inode_table |= (uint64_t)le32_get(desc->inode_table_hi) << 32;
-        group->block_bitmap_csum |= (uint32_t)le16_get(desc->block_bitmap_csum_hi) << 16;
+        group->block_bitmap_csum |= (uint32_t)le16_get(desc->block_bitmap_csum_hi)
+                                    << 16;
     }
 }
 
-static bool check(const Ext4State *s, uint64_t number, const uint8_t *raw, uint64_t offset,
-                  Ext4Group *group, GError **errp)
+static bool check(const Ext4State *s, uint64_t number, const uint8_t *raw,
+                  uint64_t offset, Ext4Group *group, GError **errp)
 {
     const Ext4GroupDesc *desc = (const Ext4GroupDesc *)raw;
     uint64_t table_blocks = div_round_up(
@@ -81,7 +86,8 @@ static bool check(const Ext4State *s, uint64_t number, const uint8_t *raw, uint6
         if (le16_get(desc->checksum) != expected) {
             ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
                        "descriptor of group %" PRIu64 ": checksum is 0x%04x, expected "
-                       "0x%04x", number, le16_get(desc->checksum), expected);
+                       "0x%04x",
+                       number, le16_get(desc->checksum), expected);
             return false;
         }
     }
@@ -90,8 +96,9 @@ static bool check(const Ext4State *s, uint64_t number, const uint8_t *raw, uint6
         !ext4_block_valid(&s->geo, group->block_bitmap, 1) ||
         !ext4_block_valid(&s->geo, group->inode_bitmap, 1)) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
-                   "descriptor of group %" PRIu64 ": bitmaps at blocks %" PRIu64 " and %"
-                   PRIu64 ", inode table at %" PRIu64 ", expected blocks below %" PRIu64,
+                   "descriptor of group %" PRIu64 ": bitmaps at blocks %" PRIu64
+                   " and %" PRIu64 ", inode table at %" PRIu64
+                   ", expected blocks below %" PRIu64,
                    number, group->block_bitmap, group->inode_bitmap, group->inode_table,
                    s->geo.blocks_count);
         return false;
@@ -112,9 +119,11 @@ static bool coroutine_fn read_copy(Ext4State *s, uint64_t number, unsigned copy,
         return false;
     }
 
-    g_autoptr(Ext4Buffer) buffer = ext4_cache_co_block(s, block, "group descriptors", errp);
+    g_autoptr(Ext4Buffer) buffer =
+        ext4_cache_co_block(s, block, "group descriptors", errp);
 
-    return buffer && check(s, number, buffer->data + at, buffer->offset + at, group, errp);
+    return buffer &&
+           check(s, number, buffer->data + at, buffer->offset + at, group, errp);
 }
 
 bool coroutine_fn ext4_group_co_get(Ext4State *s, uint64_t number, Ext4Group *group,

@@ -5,7 +5,7 @@ enum { MAX_LEVELS = 3 };
 
 /* The way to a block: which slot at each level. */
 typedef struct Path {
-    unsigned levels;            /* of indirect blocks: 0 to 3 */
+    unsigned levels; /* of indirect blocks: 0 to 3 */
     uint32_t slot[MAX_LEVELS + 1];
 } Path;
 
@@ -34,9 +34,10 @@ static bool find_path(const Ext4State *s, uint64_t logical, Path *path)
     return false;
 }
 
-/* How many entries from slot on (at most max) go on as the first does: all holes, or one
- * block after the other. */
-static uint64_t count_alike(const uint8_t *map, uint32_t slot, uint32_t slots, uint64_t max)
+/* How many entries from slot on (at most max) go on as the first does: all holes, or
+ * one block after the other. */
+static uint64_t count_alike(const uint8_t *map, uint32_t slot, uint32_t slots,
+                            uint64_t max)
 {
     uint64_t first = le32_load(map + slot * 4);
     uint64_t count = 1;
@@ -58,8 +59,8 @@ static bool check_block(const Ext4State *s, const Ext4Inode *inode, uint64_t blo
     if (!ext4_block_valid(&s->geo, block, count)) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
                    "inode %" PRIu64 ": its map leads to %" PRIu64 " blocks at %" PRIu64
-                   " of the filesystem's %" PRIu64, inode->ino, count, block,
-                   s->geo.blocks_count);
+                   " of the filesystem's %" PRIu64,
+                   inode->ino, count, block, s->geo.blocks_count);
         return false;
     }
     return true;
@@ -118,6 +119,6 @@ bool coroutine_fn ext4_indirect_co_map(Ext4State *s, Ext4Inode *inode, uint64_t 
         .count = count_alike(map, slot, slots, max_count),
         .physical = le32_load(map + slot * 4),
     };
-    return !run->physical ||
-           check_block(s, inode, run->physical, run->count, map_offset + slot * 4, errp);
+    return !run->physical || check_block(s, inode, run->physical, run->count,
+                                         map_offset + slot * 4, errp);
 }

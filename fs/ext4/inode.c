@@ -21,10 +21,11 @@ FsTime ext4_time(uint32_t seconds, bool has_extra, uint32_t extra)
 
 static void decode_times(const Ext4InodeDisk *disk, uint32_t reach, FsStat *st)
 {
-#define EXTRA(field)                                                                  \
-    reach >= offsetof(Ext4InodeDisk, field) + sizeof(disk->field),                    \
-        reach >= offsetof(Ext4InodeDisk, field) + sizeof(disk->field)                 \
-            ? le32_get(disk->field) : 0
+#define EXTRA(field)                                                                   \
+    reach >= offsetof(Ext4InodeDisk, field) + sizeof(disk->field),                     \
+        reach >= offsetof(Ext4InodeDisk, field) + sizeof(disk->field)                  \
+            ? le32_get(disk->field)                                                    \
+            : 0
     st->atime = ext4_time(le32_get(disk->atime), EXTRA(atime_extra));
     st->mtime = ext4_time(le32_get(disk->mtime), EXTRA(mtime_extra));
     st->ctime = ext4_time(le32_get(disk->ctime), EXTRA(ctime_extra));
@@ -75,8 +76,8 @@ static uint64_t decode_sectors(const Ext4State *s, const Ext4InodeDisk *disk)
         return count;
     }
     count |= (uint64_t)le16_get(disk->blocks_high) << 32;
-    return le32_get(disk->flags) & EXT4_HUGE_FILE_FL
-               ? count << (s->geo.block_bits - 9) : count;
+    return le32_get(disk->flags) & EXT4_HUGE_FILE_FL ? count << (s->geo.block_bits - 9)
+                                                     : count;
 }
 
 static bool decode(const Ext4State *s, Ext4Inode *inode, GError **errp)
@@ -91,8 +92,10 @@ static bool decode(const Ext4State *s, Ext4Inode *inode, GError **errp)
         reach += extra;
         if (reach > inode->raw_bytes || extra % 4) {
             ext4_error(s, errp, EMBR_ERROR_CORRUPT, inode->offset,
-                       "inode %" PRIu64 ": extra size is %u, expected a multiple of 4 up to "
-                       "%u", inode->ino, extra, inode->raw_bytes - EXT4_OLD_INODE_BYTES);
+                       "inode %" PRIu64
+                       ": extra size is %u, expected a multiple of 4 up to "
+                       "%u",
+                       inode->ino, extra, inode->raw_bytes - EXT4_OLD_INODE_BYTES);
             return false;
         }
     }
@@ -115,7 +118,8 @@ static bool decode(const Ext4State *s, Ext4Inode *inode, GError **errp)
     }
     if (st->size > INT64_MAX) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, inode->offset,
-                   "inode %" PRIu64 ": size is 0x%" PRIx64 ", expected at most 0x%" PRIx64,
+                   "inode %" PRIu64 ": size is 0x%" PRIx64
+                   ", expected at most 0x%" PRIx64,
                    inode->ino, st->size, INT64_MAX);
         return false;
     }
@@ -219,15 +223,15 @@ static void remember(Ext4State *s, Ext4Inode *inode)
 }
 
 /* *in_use false: the group's descriptor says that none of its inodes is. */
-static bool coroutine_fn locate(Ext4State *s, FsIno ino, uint64_t *offset, uint64_t *table,
-                                bool *in_use, GError **errp)
+static bool coroutine_fn locate(Ext4State *s, FsIno ino, uint64_t *offset,
+                                uint64_t *table, bool *in_use, GError **errp)
 {
     Ext4Group group;
 
     if (!ino || ino > s->geo.inodes_count) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
-                    "%s: ext4: inode %" PRIu64 ", expected 1 to %u", blk_name(s->fs->blk),
-                    ino, s->geo.inodes_count);
+                    "%s: ext4: inode %" PRIu64 ", expected 1 to %u",
+                    blk_name(s->fs->blk), ino, s->geo.inodes_count);
         return false;
     }
     if (!ext4_group_co_get(s, (ino - 1) / s->geo.inodes_per_group, &group, errp)) {
@@ -255,8 +259,8 @@ static Ext4Buffer *coroutine_fn read_table(Ext4State *s, FsIno ino, uint64_t tab
     }
     if (!range_fits(offset - (table + at), s->geo.inode_bytes, bytes)) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
-                   "inode %" PRIu64 " lies past the end of the volume (0x%" PRIx64 ")", ino,
-                   volume);
+                   "inode %" PRIu64 " lies past the end of the volume (0x%" PRIx64 ")",
+                   ino, volume);
         return NULL;
     }
 
@@ -268,12 +272,14 @@ static Ext4Buffer *coroutine_fn read_table(Ext4State *s, FsIno ino, uint64_t tab
     return buffer;
 }
 
-bool coroutine_fn ext4_inode_co_read_raw(Ext4State *s, FsIno ino, uint8_t *raw, GError **errp)
+bool coroutine_fn ext4_inode_co_read_raw(Ext4State *s, FsIno ino, uint8_t *raw,
+                                         GError **errp)
 {
     uint64_t offset, table;
     bool in_use;
     g_autoptr(Ext4Buffer) buffer = locate(s, ino, &offset, &table, &in_use, errp)
-                                       ? read_table(s, ino, table, offset, errp) : NULL;
+                                       ? read_table(s, ino, table, offset, errp)
+                                       : NULL;
 
     if (buffer) {
         memcpy(raw, buffer->data + (offset - buffer->offset), s->geo.inode_bytes);
@@ -309,9 +315,10 @@ static Ext4Inode *coroutine_fn load(Ext4State *s, FsIno ino, GError **errp)
 
     g_autoptr(Ext4Buffer) buffer = read_table(s, ino, table, offset, errp);
 
-    return buffer ? ext4_inode_parse(s, ino, offset, buffer->data + (offset - buffer->offset),
-                                     true, errp)
-                  : NULL;
+    return buffer
+               ? ext4_inode_parse(s, ino, offset,
+                                  buffer->data + (offset - buffer->offset), true, errp)
+               : NULL;
 }
 
 Ext4Inode *coroutine_fn ext4_inode_co_get(Ext4State *s, FsIno ino, GError **errp)
@@ -346,8 +353,7 @@ bool ext4_inode_is_fast_symlink(const Ext4State *s, const Ext4Inode *inode)
         return false;
     }
     if (inode->xattr_block) {
-        xattr_sectors =
-            (uint64_t)s->geo.block_bytes << s->geo.cluster_bits >> 9;
+        xattr_sectors = (uint64_t)s->geo.block_bytes << s->geo.cluster_bits >> 9;
     }
     return !(inode->flags & EXT4_EXTENTS_FL) && inode->sectors <= xattr_sectors;
 }

@@ -1,15 +1,15 @@
 /*
  * Reading the log of a journal: which blocks would a replay put in place?
  *
- * A transaction is a run of descriptor blocks, each followed by the blocks it describes, and
- * of revoke blocks, closed by a commit block; all bear its sequence number.  Where that
- * order ends, the log ends.  A revoked block is not replayed from that transaction or an
- * earlier one.
+ * A transaction is a run of descriptor blocks, each followed by the blocks it
+ * describes, and of revoke blocks, closed by a commit block; all bear its sequence
+ * number.  Where that order ends, the log ends.  A revoked block is not replayed from
+ * that transaction or an earlier one.
  */
 #include "journal.h"
 
 enum {
-    MAX_BLOCKS = 4 * 1024 * 1024,       /* that are replayed, and that are revoked */
+    MAX_BLOCKS = 4 * 1024 * 1024, /* that are replayed, and that are revoked */
     WINDOW_BYTES = 64 * 1024,
     UUID_BYTES = 16,
     TAIL_BYTES = 4,
@@ -22,17 +22,17 @@ typedef struct Scan {
     Ext4State *s;
     const Ext4JournalLog *log;
     uint32_t block_bytes;
-    uint64_t number;            /* of the journal: the next block */
-    uint64_t left;              /* blocks until the log would bite its tail */
+    uint64_t number; /* of the journal: the next block */
+    uint64_t left;   /* blocks until the log would bite its tail */
     uint64_t window_first, window_count;
     uint8_t *window;
     uint8_t *block;
-    uint32_t sequence;          /* of the current transaction */
-    uint32_t v1_crc;            /* over its blocks, if the journal has such checksums */
-    GArray *blocks;             /* of Ext4JournalBlock: committed, then the current ones */
+    uint32_t sequence; /* of the current transaction */
+    uint32_t v1_crc;   /* over its blocks, if the journal has such checksums */
+    GArray *blocks;    /* of Ext4JournalBlock: committed, then the current ones */
     guint committed;
-    GArray *revoking;           /* of uint64_t, by the current transaction */
-    GArray *revoked;            /* of Revoke, by committed ones */
+    GArray *revoking; /* of uint64_t, by the current transaction */
+    GArray *revoked;  /* of Revoke, by committed ones */
 } Scan;
 
 typedef struct Revoke {
@@ -46,17 +46,19 @@ static bool sequence_after(uint32_t a, uint32_t b)
 }
 
 /* Block number of the journal, read together with those behind it. */
-static const uint8_t *coroutine_fn read_block(Scan *scan, uint64_t number, GError **errp)
+static const uint8_t *coroutine_fn read_block(Scan *scan, uint64_t number,
+                                              GError **errp)
 {
-    if (number < scan->window_first || number >= scan->window_first + scan->window_count) {
+    if (number < scan->window_first ||
+        number >= scan->window_first + scan->window_count) {
         uint64_t count =
             MIN(MAX(WINDOW_BYTES / scan->block_bytes, 1), scan->log->maxlen - number);
         uint64_t at = ext4_journal_co_locate(scan->s, scan->log, number, &count, errp);
 
         scan->window_count = 0;
         if (!at || !ext4_device_co_read(scan->s, ext4_block_offset(scan->s, at),
-                                        count * scan->block_bytes, scan->window, "journal",
-                                        errp)) {
+                                        count * scan->block_bytes, scan->window,
+                                        "journal", errp)) {
             return NULL;
         }
         scan->window_first = number;
@@ -100,11 +102,13 @@ static uint32_t tag_bytes(const Ext4JournalLog *log)
            (log->incompat & JBD2_INCOMPAT_64BIT ? 4 : 0);
 }
 
-/* The tag at *pos of the descriptor, which moves on; false if there is no room for one. */
+/* The tag at *pos of the descriptor, which moves on; false if there is no room for one.
+ */
 static bool next_tag(const Scan *scan, uint32_t *pos, Tag *tag)
 {
     const Ext4JournalLog *log = scan->log;
-    uint32_t end = scan->block_bytes - (ext4_journal_has_checksums(log) ? TAIL_BYTES : 0);
+    uint32_t end =
+        scan->block_bytes - (ext4_journal_has_checksums(log) ? TAIL_BYTES : 0);
     uint32_t bytes = tag_bytes(log);
     const uint8_t *p = scan->block + *pos;
 
@@ -149,11 +153,13 @@ static bool coroutine_fn take_descriptor(Scan *scan, GError **errp)
     if (!add_to_v1_sum(scan, errp)) {
         return false;
     }
-    while (!(tag.flags & JBD2_TAG_LAST) && next_tag(scan, &pos, &tag) && advance(scan)) {
+    while (!(tag.flags & JBD2_TAG_LAST) && next_tag(scan, &pos, &tag) &&
+           advance(scan)) {
         uint64_t count = 1;
         Ext4JournalBlock block = {
             .block = tag.block,
-            .at = ext4_journal_co_locate(scan->s, scan->log, scan->number, &count, errp),
+            .at =
+                ext4_journal_co_locate(scan->s, scan->log, scan->number, &count, errp),
             .sequence = scan->sequence,
             .checksum = tag.checksum,
             .order = scan->blocks->len,
@@ -164,7 +170,8 @@ static bool coroutine_fn take_descriptor(Scan *scan, GError **errp)
             return false;
         }
         if (scan->blocks->len >= MAX_BLOCKS) {
-            ext4_error(scan->s, errp, EMBR_ERROR_LIMIT, ext4_block_offset(scan->s, block.at),
+            ext4_error(scan->s, errp, EMBR_ERROR_LIMIT,
+                       ext4_block_offset(scan->s, block.at),
                        "the journal holds more than %d blocks to replay", MAX_BLOCKS);
             return false;
         }
@@ -177,12 +184,13 @@ static bool take_revokes(Scan *scan, GError **errp)
 {
     bool wide = scan->log->incompat & JBD2_INCOMPAT_64BIT;
     uint32_t step = wide ? 8 : 4;
-    uint32_t room = scan->block_bytes -
-                    (ext4_journal_has_checksums(scan->log) ? TAIL_BYTES : 0);
+    uint32_t room =
+        scan->block_bytes - (ext4_journal_has_checksums(scan->log) ? TAIL_BYTES : 0);
     uint32_t end = MIN(be32_load(scan->block + sizeof(Jbd2Header)), room);
 
     for (uint32_t pos = REVOKE_HEADER_BYTES; range_fits(pos, step, end); pos += step) {
-        uint64_t block = wide ? be64_load(scan->block + pos) : be32_load(scan->block + pos);
+        uint64_t block =
+            wide ? be64_load(scan->block + pos) : be32_load(scan->block + pos);
 
         g_array_append_val(scan->revoking, block);
     }
@@ -205,13 +213,14 @@ static bool check_commit(const Scan *scan)
         uint32_t crc = ext4_crc32c(scan->log->seed, scan->block, at);
 
         crc = ext4_crc32c(crc, zeroes, sizeof(zeroes));
-        return ext4_crc32c(crc, scan->block + at + 4, scan->block_bytes - at - 4) == found;
+        return ext4_crc32c(crc, scan->block + at + 4, scan->block_bytes - at - 4) ==
+               found;
     }
     if (scan->log->compat & JBD2_COMPAT_CHECKSUM) {
         bool none = !commit->chksum_type && !commit->chksum_size && !found;
 
-        return none || (commit->chksum_type == JBD2_CRC32_TYPE && commit->chksum_size == 4 &&
-                        found == scan->v1_crc);
+        return none || (commit->chksum_type == JBD2_CRC32_TYPE &&
+                        commit->chksum_size == 4 && found == scan->v1_crc);
     }
     return true;
 }
@@ -267,9 +276,11 @@ static bool coroutine_fn step(Scan *scan, GError **errp)
         return false;
     }
     if (bad) {
-        fs_warn(scan->s->fs, "%s: ext4: the checksum of a %s block of the journal (its block %"
-                PRIu64 ") is wrong; transactions from %u on are left out",
-                blk_name(scan->s->fs->blk), bad, scan->number, scan->sequence);
+        fs_warn(
+            scan->s->fs,
+            "%s: ext4: the checksum of a %s block of the journal (its block %" PRIu64
+            ") is wrong; transactions from %u on are left out",
+            blk_name(scan->s->fs->blk), bad, scan->number, scan->sequence);
         return false;
     }
     return advance(scan);
@@ -293,7 +304,9 @@ static gint compare_revokes(gconstpointer a, gconstpointer b)
     if (x->block != y->block) {
         return x->block < y->block ? -1 : 1;
     }
-    return x->sequence == y->sequence ? 0 : sequence_after(x->sequence, y->sequence) ? -1 : 1;
+    return x->sequence == y->sequence                 ? 0
+           : sequence_after(x->sequence, y->sequence) ? -1
+                                                      : 1;
 }
 
 /* Keeps of each block the last one that was not revoked. */
@@ -323,9 +336,10 @@ static void choose_blocks(Scan *scan)
             continue;
         }
         if (block.block >= scan->s->geo.blocks_count) {
-            fs_warn(scan->s->fs, "%s: ext4: the journal holds block %" PRIu64
-                    " of a filesystem of %" PRIu64, blk_name(scan->s->fs->blk), block.block,
-                    scan->s->geo.blocks_count);
+            fs_warn(scan->s->fs,
+                    "%s: ext4: the journal holds block %" PRIu64
+                    " of a filesystem of %" PRIu64,
+                    blk_name(scan->s->fs->blk), block.block, scan->s->geo.blocks_count);
             continue;
         }
         if (last && last->block == block.block) {

@@ -1,22 +1,23 @@
 /*
- * The journal of an interrupted filesystem.  Nothing is written: the blocks that a replay
- * would put in place are remembered, and read from the journal instead.
+ * The journal of an interrupted filesystem.  Nothing is written: the blocks that a
+ * replay would put in place are remembered, and read from the journal instead.
  */
 #include "journal.h"
 
 enum {
-    MIN_LOG_BLOCKS = 1024,      /* a smaller log gives nothing to fast commits */
-    BACKUP_SIZE_HIGH = 15,      /* Ext4Super.jnl_blocks: what follows i_block */
+    MIN_LOG_BLOCKS = 1024, /* a smaller log gives nothing to fast commits */
+    BACKUP_SIZE_HIGH = 15, /* Ext4Super.jnl_blocks: what follows i_block */
     BACKUP_SIZE_LOW = 16,
 };
 
 struct Ext4Journal {
     Ext4JournalLog log;
-    GArray *blocks;             /* of Ext4JournalBlock, in order of block, each once */
+    GArray *blocks; /* of Ext4JournalBlock, in order of block, each once */
 };
 
 uint64_t coroutine_fn ext4_journal_co_locate(Ext4State *s, const Ext4JournalLog *log,
-                                             uint64_t number, uint64_t *count, GError **errp)
+                                             uint64_t number, uint64_t *count,
+                                             GError **errp)
 {
     Ext4Run run;
 
@@ -45,7 +46,8 @@ static Ext4Inode *coroutine_fn open_inode(Ext4State *s, GError **errp)
     }
     if (!error) {
         ext4_error(s, &error, EMBR_ERROR_CORRUPT, inode->offset,
-                   "inode %" PRIu64 " should be the journal, but has mode 0%o and %u links",
+                   "inode %" PRIu64
+                   " should be the journal, but has mode 0%o and %u links",
                    ino, inode->stat.mode, inode->stat.nlink);
     }
     if (s->geo.jnl_backup_type > 1 || !s->geo.jnl_blocks[BACKUP_SIZE_LOW]) {
@@ -66,7 +68,8 @@ static Ext4Inode *coroutine_fn open_inode(Ext4State *s, GError **errp)
     if (le16_load(disk->block) == EXT4_EXTENT_MAGIC) {
         disk->flags = le32_make(EXT4_EXTENTS_FL);
     }
-    fs_warn(s->fs, "%s; the superblock's copy of the journal's map is used", error->message);
+    fs_warn(s->fs, "%s; the superblock's copy of the journal's map is used",
+            error->message);
     g_clear_error(&error);
     return ext4_inode_parse(s, ino, EXT4_SUPER_OFFSET_BYTES, raw, false, errp);
 }
@@ -86,15 +89,16 @@ static bool check_super(const Ext4State *s, const Jbd2Super *super, uint64_t off
 
     if (be32_get(super->header.magic) != JBD2_MAGIC ||
         (type != JBD2_SUPER_V1 && type != JBD2_SUPER_V2)) {
-        ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
-                   "the journal's magic is 0x%08x, type %u, expected 0x%08x, type 3 or 4",
-                   be32_get(super->header.magic), type, JBD2_MAGIC);
+        ext4_error(
+            s, errp, EMBR_ERROR_CORRUPT, offset,
+            "the journal's magic is 0x%08x, type %u, expected 0x%08x, type 3 or 4",
+            be32_get(super->header.magic), type, JBD2_MAGIC);
         return false;
     }
     if (be32_get(super->blocksize) != s->geo.block_bytes) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
-                   "the journal's block size is %u, expected %u", be32_get(super->blocksize),
-                   s->geo.block_bytes);
+                   "the journal's block size is %u, expected %u",
+                   be32_get(super->blocksize), s->geo.block_bytes);
         return false;
     }
     if (type == JBD2_SUPER_V2) {
@@ -102,18 +106,21 @@ static bool check_super(const Ext4State *s, const Jbd2Super *super, uint64_t off
         log->incompat = be32_get(super->feature_incompat);
     }
     if (log->incompat & ~(uint32_t)JBD2_INCOMPAT_KNOWN) {
-        ext4_error(s, errp, EMBR_ERROR_UNSUPPORTED, offset,
-                   "the journal has incompatible features 0x%x, of which 0x%x are not known",
-                   log->incompat, log->incompat & ~(uint32_t)JBD2_INCOMPAT_KNOWN);
+        ext4_error(
+            s, errp, EMBR_ERROR_UNSUPPORTED, offset,
+            "the journal has incompatible features 0x%x, of which 0x%x are not known",
+            log->incompat, log->incompat & ~(uint32_t)JBD2_INCOMPAT_KNOWN);
         return false;
     }
     if (ext4_journal_has_checksums(log) &&
         (super->checksum_type != JBD2_CRC32C_TYPE ||
          super_checksum(super) != be32_get(super->checksum))) {
-        ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
-                   "the journal's superblock has checksum 0x%08x of type %u, expected 0x%08x "
-                   "of type %d", be32_get(super->checksum), super->checksum_type,
-                   super_checksum(super), JBD2_CRC32C_TYPE);
+        ext4_error(
+            s, errp, EMBR_ERROR_CORRUPT, offset,
+            "the journal's superblock has checksum 0x%08x of type %u, expected 0x%08x "
+            "of type %d",
+            be32_get(super->checksum), super->checksum_type, super_checksum(super),
+            JBD2_CRC32C_TYPE);
         return false;
     }
     return true;
@@ -145,10 +152,11 @@ static bool parse_super(const Ext4State *s, const Jbd2Super *super, uint64_t off
     }
     if (log->maxlen > blocks || !log->first || log->first >= log->last ||
         (log->start && (log->start < log->first || log->start >= log->last))) {
-        ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
-                   "the journal of %u blocks begins at %u and is to be replayed from %u, "
-                   "expected places within the %" PRIu64 " blocks of its file", log->maxlen,
-                   log->first, log->start, blocks);
+        ext4_error(
+            s, errp, EMBR_ERROR_CORRUPT, offset,
+            "the journal of %u blocks begins at %u and is to be replayed from %u, "
+            "expected places within the %" PRIu64 " blocks of its file",
+            log->maxlen, log->first, log->start, blocks);
         return false;
     }
     return true;
@@ -199,7 +207,8 @@ void ext4_journal_forget(Ext4Journal *journal, uint64_t block, uint64_t count)
 }
 
 static bool check_block(const Ext4State *s, const Ext4JournalLog *log,
-                        const Ext4JournalBlock *block, const uint8_t *data, GError **errp)
+                        const Ext4JournalBlock *block, const uint8_t *data,
+                        GError **errp)
 {
     be32_t sequence = be32_make(block->sequence);
     uint32_t crc;
@@ -214,8 +223,10 @@ static bool check_block(const Ext4State *s, const Ext4JournalLog *log,
     }
     if (crc != block->checksum) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, ext4_block_offset(s, block->at),
-                   "the journal's copy of block %" PRIu64 " has checksum 0x%08x, expected "
-                   "0x%08x", block->block, crc, block->checksum);
+                   "the journal's copy of block %" PRIu64
+                   " has checksum 0x%08x, expected "
+                   "0x%08x",
+                   block->block, crc, block->checksum);
         return false;
     }
     return true;
@@ -225,11 +236,12 @@ bool coroutine_fn ext4_journal_co_read(Ext4State *s, guint index, uint32_t offse
                                        uint32_t bytes, void *buf, GError **errp)
 {
     const Ext4Journal *journal = s->journal;
-    const Ext4JournalBlock *block = &g_array_index(journal->blocks, Ext4JournalBlock, index);
+    const Ext4JournalBlock *block =
+        &g_array_index(journal->blocks, Ext4JournalBlock, index);
     g_autofree uint8_t *data = g_malloc(s->geo.block_bytes);
 
-    if (!blk_co_read(s->fs->blk, ext4_block_offset(s, block->at), s->geo.block_bytes, data,
-                     "block in the journal", errp) ||
+    if (!blk_co_read(s->fs->blk, ext4_block_offset(s, block->at), s->geo.block_bytes,
+                     data, "block in the journal", errp) ||
         !check_block(s, &journal->log, block, data, errp)) {
         return false;
     }
@@ -274,8 +286,9 @@ static bool coroutine_fn load(Ext4State *s, GError **errp)
     uint64_t at = ext4_journal_co_locate(s, &log, 0, &count, errp);
     uint64_t offset = ext4_block_offset(s, at);
 
-    if (!at || !ext4_device_co_read(s, offset, sizeof(super), &super, "journal superblock",
-                                    errp) ||
+    if (!at ||
+        !ext4_device_co_read(s, offset, sizeof(super), &super, "journal superblock",
+                             errp) ||
         !parse_super(s, &super, offset, &log, errp)) {
         return false;
     }
@@ -312,9 +325,11 @@ bool coroutine_fn ext4_journal_co_load(Ext4State *s, GError **errp)
         return true;
     }
     if (!geo->journal_ino) {
-        fs_warn(s->fs, "%s: ext4: the journal is on another device (%u:%u) and not replayed: "
-                "what was changed last may be missing or torn", blk_name(s->fs->blk),
-                geo->journal_dev >> 8 & 0xff, geo->journal_dev & 0xff);
+        fs_warn(s->fs,
+                "%s: ext4: the journal is on another device (%u:%u) and not replayed: "
+                "what was changed last may be missing or torn",
+                blk_name(s->fs->blk), geo->journal_dev >> 8 & 0xff,
+                geo->journal_dev & 0xff);
         return true;
     }
     if (load(s, &error)) {
@@ -324,7 +339,9 @@ bool coroutine_fn ext4_journal_co_load(Ext4State *s, GError **errp)
         g_propagate_error(errp, g_steal_pointer(&error));
         return false;
     }
-    fs_warn(s->fs, "%s; the journal is not replayed: what was changed last may be missing or "
-            "torn", error->message);
+    fs_warn(s->fs,
+            "%s; the journal is not replayed: what was changed last may be missing or "
+            "torn",
+            error->message);
     return true;
 }

@@ -26,12 +26,13 @@ typedef struct Ext4JournalBlock {
     bool escaped;
 } Ext4JournalBlock;
 
-/* Where block number of the journal lies, and that it and *count behind it are in one piece.
- * 0 with errp set. */
+/* Where block number of the journal lies, and that it and *count behind it are in one
+ * piece. 0 with errp set. */
 uint64_t coroutine_fn ext4_journal_co_locate(Ext4State *s, const Ext4JournalLog *log,
-                                             uint64_t number, uint64_t *count, GError **errp);
-/* The blocks that complete transactions put in place, in order of block, each once; *end is
- * the sequence behind the last such transaction. */
+                                             uint64_t number, uint64_t *count,
+                                             GError **errp);
+/* The blocks that complete transactions put in place, in order of block, each once;
+ * *end is the sequence behind the last such transaction. */
 GArray *coroutine_fn ext4_journal_co_scan(Ext4State *s, const Ext4JournalLog *log,
                                           uint32_t *end, GError **errp);
 static inline bool ext4_journal_has_checksums(const Ext4JournalLog *log)

@@ -18,7 +18,8 @@ static void map_replaced(const Ext4Inode *inode, uint64_t logical, Ext4Run *run)
     }
 
     const Ext4Run *next = low < inode->fc_extents->len
-                              ? &g_array_index(inode->fc_extents, Ext4Run, low) : NULL;
+                              ? &g_array_index(inode->fc_extents, Ext4Run, low)
+                              : NULL;
 
     *run = (Ext4Run){.logical = logical, .count = UINT64_MAX - logical};
     if (next && next->logical > logical) {

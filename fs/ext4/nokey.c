@@ -1,7 +1,7 @@
 /*
- * Encrypted names as the kernel shows them to those without the key: base64url (RFC 4648,
- * without padding) of two words of hash, the first 149 bytes of the ciphertext, and the
- * SHA-256 of what is more.
+ * Encrypted names as the kernel shows them to those without the key: base64url (RFC
+ * 4648, without padding) of two words of hash, the first 149 bytes of the ciphertext,
+ * and the SHA-256 of what is more.
  */
 #include <openssl/sha.h>
 #include "ext4.h"
@@ -50,8 +50,8 @@ size_t ext4_nokey_name(const Ext4Hash *hash, const uint8_t *cipher, size_t len,
     return base64url(bytes, total, out);
 }
 
-size_t ext4_nokey_entry(const Ext4State *s, const Ext4DirBlock *block, const Ext4Name *name,
-                        char out[EXT4_NOKEY_NAME_MAX])
+size_t ext4_nokey_entry(const Ext4State *s, const Ext4DirBlock *block,
+                        const Ext4Name *name, char out[EXT4_NOKEY_NAME_MAX])
 {
     const uint8_t *cipher = (const uint8_t *)name->name;
     Ext4Hash hash = {0};
@@ -61,7 +61,8 @@ size_t ext4_nokey_entry(const Ext4State *s, const Ext4DirBlock *block, const Ext
         size_t at = (cipher - block->data) + ((name->len + 3) & ~(size_t)3);
 
         if (range_fits(at, 8, block->bytes)) {
-            hash = (Ext4Hash){le32_load(block->data + at), le32_load(block->data + at + 4)};
+            hash = (Ext4Hash){le32_load(block->data + at),
+                              le32_load(block->data + at + 4)};
         }
     } else {
         ext4_dirhash(&s->geo, block->hash_version, name->name, name->len, &hash);

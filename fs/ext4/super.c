@@ -50,8 +50,8 @@ static bool refuse_features(const Ext4State *s, uint32_t incompat, uint64_t offs
     return true;
 }
 
-static bool check_geometry(const Ext4State *s, const Ext4Geometry *geo, const Ext4Super *raw,
-                           uint64_t offset, GError **errp)
+static bool check_geometry(const Ext4State *s, const Ext4Geometry *geo,
+                           const Ext4Super *raw, uint64_t offset, GError **errp)
 {
     uint32_t bits_per_block = geo->block_bytes * 8;
 
@@ -70,11 +70,14 @@ static bool check_geometry(const Ext4State *s, const Ext4Geometry *geo, const Ex
         return false;
     }
     if (!geo->clusters_per_group || geo->clusters_per_group > bits_per_block ||
-        geo->blocks_per_group != (uint64_t)geo->clusters_per_group << geo->cluster_bits) {
-        ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
-                   "%u blocks and %u clusters per group, expected 1 to %u clusters of %u "
-                   "blocks", geo->blocks_per_group, geo->clusters_per_group,
-                   bits_per_block, 1u << geo->cluster_bits);
+        geo->blocks_per_group != (uint64_t)geo->clusters_per_group
+                                     << geo->cluster_bits) {
+        ext4_error(
+            s, errp, EMBR_ERROR_CORRUPT, offset,
+            "%u blocks and %u clusters per group, expected 1 to %u clusters of %u "
+            "blocks",
+            geo->blocks_per_group, geo->clusters_per_group, bits_per_block,
+            1u << geo->cluster_bits);
         return false;
     }
     if (!geo->inodes_per_group || geo->inodes_per_group > bits_per_block) {
@@ -100,7 +103,8 @@ static bool check_geometry(const Ext4State *s, const Ext4Geometry *geo, const Ex
     if ((geo->ro_compat & EXT4_RO_METADATA_CSUM) &&
         raw->checksum_type != EXT4_CHECKSUM_CRC32C) {
         ext4_error(s, errp, EMBR_ERROR_UNSUPPORTED, offset,
-                   "metadata checksum type %u, expected 1 (crc32c)", raw->checksum_type);
+                   "metadata checksum type %u, expected 1 (crc32c)",
+                   raw->checksum_type);
         return false;
     }
     return true;
@@ -156,11 +160,12 @@ bool ext4_super_parse(const Ext4State *s, const Ext4Super *raw, uint64_t offset,
     bool bigalloc = geo->ro_compat & EXT4_RO_BIGALLOC;
 
     if (log_block > EXT4_MAX_BLOCK_BITS - 10 ||
-        (bigalloc && (log_cluster < log_block || log_cluster > EXT4_MAX_CLUSTER_LOG - 10))) {
+        (bigalloc &&
+         (log_cluster < log_block || log_cluster > EXT4_MAX_CLUSTER_LOG - 10))) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
                    "block size is 1 KiB << %u and cluster size 1 KiB << %u, expected a "
-                   "block of at most 64 KiB and a cluster of at least a block", log_block,
-                   log_cluster);
+                   "block of at most 64 KiB and a cluster of at least a block",
+                   log_block, log_cluster);
         return false;
     }
     geo->rev = le32_get(raw->rev_level);
@@ -187,7 +192,8 @@ bool ext4_super_parse(const Ext4State *s, const Ext4Super *raw, uint64_t offset,
                                         geo->blocks_per_group);
     }
     geo->first_meta_bg = geo->incompat & EXT4_INCOMPAT_META_BG
-                             ? le32_get(raw->first_meta_bg) : UINT32_MAX;
+                             ? le32_get(raw->first_meta_bg)
+                             : UINT32_MAX;
     geo->reserved_gdt_blocks = le16_get(raw->reserved_gdt_blocks);
     geo->backup_groups[0] = le32_get(raw->backup_bgs[0]);
     geo->backup_groups[1] = le32_get(raw->backup_bgs[1]);
@@ -225,10 +231,11 @@ static bool copy_belongs(const Ext4Super *raw, unsigned block_bits, unsigned gro
            le16_get(raw->block_group_nr) == group;
 }
 
-typedef bool BackupFound(const Ext4Super *raw, uint64_t offset, unsigned group, void *opaque);
+typedef bool BackupFound(const Ext4Super *raw, uint64_t offset, unsigned group,
+                         void *opaque);
 
-/* Asks found() about every copy that lies where mke2fs puts them (or, with blocks_per_group
- * not 0, where that says) until it says yes. */
+/* Asks found() about every copy that lies where mke2fs puts them (or, with
+ * blocks_per_group not 0, where that says) until it says yes. */
 static bool coroutine_fn search_backups(BlockBackend *blk, uint32_t blocks_per_group,
                                         BackupFound *found, void *opaque)
 {
@@ -252,7 +259,8 @@ static bool coroutine_fn search_backups(BlockBackend *blk, uint32_t blocks_per_g
     return false;
 }
 
-static bool use_backup(const Ext4Super *raw, uint64_t offset, unsigned group, void *opaque)
+static bool use_backup(const Ext4Super *raw, uint64_t offset, unsigned group,
+                       void *opaque)
 {
     Ext4State *s = opaque;
     Ext4Geometry geo;
@@ -265,14 +273,15 @@ static bool use_backup(const Ext4Super *raw, uint64_t offset, unsigned group, vo
     return true;
 }
 
-static bool coroutine_fn load_backup(Ext4State *s, const Ext4Super *primary, GError *error,
-                                     GError **errp)
+static bool coroutine_fn load_backup(Ext4State *s, const Ext4Super *primary,
+                                     GError *error, GError **errp)
 {
     uint32_t per_group = le32_get(primary->blocks_per_group);
 
     if (!search_backups(s->fs->blk, 0, use_backup, s) &&
         !(per_group && search_backups(s->fs->blk, per_group, use_backup, s))) {
-        g_propagate_prefixed_error(errp, error, "no good copy of the superblock found; ");
+        g_propagate_prefixed_error(errp, error,
+                                   "no good copy of the superblock found; ");
         return false;
     }
     fs_warn(s->fs, "%s; the copy in group %" PRIu64 " is used", error->message,
@@ -374,10 +383,11 @@ static void fill_ident(const Ext4Super *raw, FsIdent *ident)
     ident->type = type_name(raw);
     ident->label = *label ? g_utf8_make_valid(label, -1) : NULL;
     if (!buffer_is_zero(u, sizeof(raw->uuid))) {
-        ident->uuid = g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-                                      "%02x%02x%02x%02x%02x%02x",
-                                      u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8],
-                                      u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+        ident->uuid =
+            g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
+                            "%02x%02x%02x%02x%02x%02x",
+                            u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8], u[9],
+                            u[10], u[11], u[12], u[13], u[14], u[15]);
     }
     if (blocks <= (uint64_t)INT64_MAX >> (10 + log_block)) {
         ident->size = blocks << (10 + log_block);
@@ -417,8 +427,8 @@ static bool probe_found(const Ext4Super *raw, G_GNUC_UNUSED uint64_t offset,
 }
 
 /*
- * The superblock is gone: wiped, or without its magic.  A copy further on counts only if
- * it can be told that nothing else was put here since.
+ * The superblock is gone: wiped, or without its magic.  A copy further on counts only
+ * if it can be told that nothing else was put here since.
  */
 bool coroutine_fn ext4_co_probe_backup(BlockBackend *blk, FsIdent *ident)
 {

@@ -1,18 +1,20 @@
-/* Extended attributes: in the inode, in a block, and with values in inodes of their own. */
+/* Extended attributes: in the inode, in a block, and with values in inodes of their
+ * own. */
 #include "ext4.h"
 
 enum {
-    VALUE_MAX_BYTES = 16 * 1024 * 1024,     /* of one in an inode; Linux has 64 KiB at most */
+    VALUE_MAX_BYTES =
+        16 * 1024 * 1024, /* of one in an inode; Linux has 64 KiB at most */
     TOTAL_MAX_BYTES = 64 * 1024 * 1024,
 };
 
 /* Where a list of entries lies. */
 typedef struct Region {
     const Ext4Inode *inode;
-    const uint8_t *base;        /* what value offsets count from */
-    uint32_t bytes;             /* from base on */
-    uint32_t first;             /* the first entry, from base */
-    uint64_t offset;            /* of base, on the volume */
+    const uint8_t *base; /* what value offsets count from */
+    uint32_t bytes;      /* from base on */
+    uint32_t first;      /* the first entry, from base */
+    uint64_t offset;     /* of base, on the volume */
 } Region;
 
 typedef struct Entry {
@@ -22,12 +24,12 @@ typedef struct Entry {
     FsIno value_inode;
     uint32_t value_at, value_bytes;
     uint32_t hash;
-    uint64_t offset;            /* on the volume */
+    uint64_t offset; /* on the volume */
 } Entry;
 
 /* The entry at *pos, which moves on; false at the end or, with error set, at damage. */
-static bool next_entry(const Ext4State *s, const Region *region, uint32_t *pos, Entry *entry,
-                       GError **errp)
+static bool next_entry(const Ext4State *s, const Region *region, uint32_t *pos,
+                       Entry *entry, GError **errp)
 {
     uint32_t left = region->bytes - *pos;
     const Ext4XattrEntry *disk = (const Ext4XattrEntry *)(region->base + *pos);
@@ -37,13 +39,15 @@ static bool next_entry(const Ext4State *s, const Region *region, uint32_t *pos, 
     }
 
     uint64_t offset = region->offset + *pos;
-    uint32_t size = left < sizeof(*disk) ? 0 : sizeof(*disk) + ((disk->name_len + 3u) & ~3u);
+    uint32_t size =
+        left < sizeof(*disk) ? 0 : sizeof(*disk) + ((disk->name_len + 3u) & ~3u);
 
     if (!size || size > left) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
-                   "inode %" PRIu64 ": extended attribute's entry of %u bytes, expected at "
-                   "most %u", region->inode->ino,
-                   size ? size : (unsigned)sizeof(*disk), left);
+                   "inode %" PRIu64
+                   ": extended attribute's entry of %u bytes, expected at "
+                   "most %u",
+                   region->inode->ino, size ? size : (unsigned)sizeof(*disk), left);
         return false;
     }
     *entry = (Entry){
@@ -58,10 +62,11 @@ static bool next_entry(const Ext4State *s, const Region *region, uint32_t *pos, 
     };
     if (!entry->value_inode && entry->value_bytes &&
         !range_fits(entry->value_at, entry->value_bytes, region->bytes)) {
-        ext4_error(s, errp, EMBR_ERROR_CORRUPT, offset,
-                   "inode %" PRIu64 ": extended attribute's value of %u bytes at %u, expected "
-                   "within %u", region->inode->ino, entry->value_bytes, entry->value_at,
-                   region->bytes);
+        ext4_error(
+            s, errp, EMBR_ERROR_CORRUPT, offset,
+            "inode %" PRIu64 ": extended attribute's value of %u bytes at %u, expected "
+            "within %u",
+            region->inode->ino, entry->value_bytes, entry->value_at, region->bytes);
         return false;
     }
     *pos += size;
@@ -93,8 +98,8 @@ static bool is_inline_data(const Entry *entry)
            !memcmp(entry->name, "data", 4);
 }
 
-bool ext4_xattr_inline_data(const Ext4State *s, const Ext4Inode *inode, const uint8_t **value,
-                            uint32_t *bytes, GError **errp)
+bool ext4_xattr_inline_data(const Ext4State *s, const Ext4Inode *inode,
+                            const uint8_t **value, uint32_t *bytes, GError **errp)
 {
     GError *error = NULL;
     Region region;
@@ -162,9 +167,10 @@ static GBytes *coroutine_fn read_value_inode(Ext4State *s, const Region *region,
     if (!(inode->flags & EXT4_EA_INODE_FL) || inode->stat.size != entry->value_bytes ||
         entry->value_bytes > VALUE_MAX_BYTES) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, entry->offset,
-                   "inode %" PRIu64 ": extended attribute's value of %u bytes is in inode %"
-                   PRIu64 ", which %s and has %" PRIu64 " bytes", region->inode->ino,
-                   entry->value_bytes, inode->ino,
+                   "inode %" PRIu64
+                   ": extended attribute's value of %u bytes is in inode %" PRIu64
+                   ", which %s and has %" PRIu64 " bytes",
+                   region->inode->ino, entry->value_bytes, inode->ino,
                    inode->flags & EXT4_EA_INODE_FL ? "holds one" : "is not for that",
                    inode->stat.size);
         return NULL;
@@ -184,21 +190,23 @@ static GBytes *coroutine_fn read_value_inode(Ext4State *s, const Region *region,
 
     if (found != expected && !owned) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, inode->offset,
-                   "inode %" PRIu64 ": checksum of the extended attribute's value in inode %"
-                   PRIu64 " is 0x%08x, expected 0x%08x", region->inode->ino, inode->ino,
-                   found, expected);
+                   "inode %" PRIu64
+                   ": checksum of the extended attribute's value in inode %" PRIu64
+                   " is 0x%08x, expected 0x%08x",
+                   region->inode->ino, inode->ino, found, expected);
         return NULL;
     }
     return g_bytes_new_take(g_steal_pointer(&value), entry->value_bytes);
 }
 
-static GBytes *convert_value(const Ext4State *s, const Region *region, const Entry *entry,
-                             GBytes *value, GError **errp)
+static GBytes *convert_value(const Ext4State *s, const Region *region,
+                             const Entry *entry, GBytes *value, GError **errp)
 {
     gsize len;
     const uint8_t *data = g_bytes_get_data(value, &len);
 
-    if (entry->index != EXT4_XATTR_ACL_ACCESS && entry->index != EXT4_XATTR_ACL_DEFAULT) {
+    if (entry->index != EXT4_XATTR_ACL_ACCESS &&
+        entry->index != EXT4_XATTR_ACL_DEFAULT) {
         return g_bytes_ref(value);
     }
 
@@ -212,8 +220,8 @@ static GBytes *convert_value(const Ext4State *s, const Region *region, const Ent
     return acl;
 }
 
-static bool coroutine_fn add_entry(Ext4State *s, const Region *region, const Entry *entry,
-                                   GPtrArray *list, GError **errp)
+static bool coroutine_fn add_entry(Ext4State *s, const Region *region,
+                                   const Entry *entry, GPtrArray *list, GError **errp)
 {
     const char *prefix = prefix_of(entry->index);
     g_autoptr(GBytes) value = NULL;
@@ -252,8 +260,8 @@ static bool coroutine_fn add_entry(Ext4State *s, const Region *region, const Ent
     return true;
 }
 
-static bool coroutine_fn list_region(Ext4State *s, const Region *region, uint64_t *total,
-                                     GPtrArray *list, GError **errp)
+static bool coroutine_fn list_region(Ext4State *s, const Region *region,
+                                     uint64_t *total, GPtrArray *list, GError **errp)
 {
     GError *error = NULL;
     uint32_t pos = region->first;
@@ -278,16 +286,18 @@ static bool coroutine_fn list_region(Ext4State *s, const Region *region, uint64_
     return true;
 }
 
-static bool check_block(const Ext4State *s, const Ext4Inode *inode, const Ext4Buffer *buffer,
-                        GError **errp)
+static bool check_block(const Ext4State *s, const Ext4Inode *inode,
+                        const Ext4Buffer *buffer, GError **errp)
 {
     const Ext4XattrHeader *header = (const Ext4XattrHeader *)buffer->data;
 
     if (le32_get(header->magic) != EXT4_XATTR_MAGIC || le32_get(header->blocks) != 1) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT, buffer->offset,
-                   "inode %" PRIu64 ": magic of its extended attributes is 0x%08x in %u "
-                   "blocks, expected 0x%08x in 1", inode->ino, le32_get(header->magic),
-                   le32_get(header->blocks), EXT4_XATTR_MAGIC);
+                   "inode %" PRIu64
+                   ": magic of its extended attributes is 0x%08x in %u "
+                   "blocks, expected 0x%08x in 1",
+                   inode->ino, le32_get(header->magic), le32_get(header->blocks),
+                   EXT4_XATTR_MAGIC);
         return false;
     }
     if (s->has_checksums) {
@@ -296,8 +306,10 @@ static bool check_block(const Ext4State *s, const Ext4Inode *inode, const Ext4Bu
 
         if (le32_get(header->checksum) != expected) {
             ext4_error(s, errp, EMBR_ERROR_CORRUPT, buffer->offset,
-                       "inode %" PRIu64 ": checksum of its extended attributes is 0x%08x, "
-                       "expected 0x%08x", inode->ino, le32_get(header->checksum), expected);
+                       "inode %" PRIu64
+                       ": checksum of its extended attributes is 0x%08x, "
+                       "expected 0x%08x",
+                       inode->ino, le32_get(header->checksum), expected);
             return false;
         }
     }
@@ -319,7 +331,8 @@ bool coroutine_fn ext4_xattr_co_list(Ext4State *s, Ext4Inode *inode, GPtrArray *
     if (!ext4_block_valid(&s->geo, inode->xattr_block, 1)) {
         ext4_error(s, errp, EMBR_ERROR_CORRUPT,
                    inode->offset + offsetof(Ext4InodeDisk, file_acl_lo),
-                   "inode %" PRIu64 ": extended attributes at block %" PRIu64 " of %" PRIu64,
+                   "inode %" PRIu64 ": extended attributes at block %" PRIu64
+                   " of %" PRIu64,
                    inode->ino, inode->xattr_block, s->geo.blocks_count);
         return false;
     }

@@ -1,4 +1,5 @@
-/* bench-walk IMAGE [OFFSET LENGTH]: how long a walk over every file of a filesystem takes. */
+/* bench-walk IMAGE [OFFSET LENGTH]: how long a walk over every file of a filesystem
+ * takes. */
 #include <stdio.h>
 #include "fs/walk.h"
 
@@ -22,7 +23,8 @@ static bool coroutine_fn complain(const char *path, const GError *error, void *o
     return true;
 }
 
-static bool coroutine_fn walk(Bench *b, BlockBackend *blk, FsWalkOrder order, GError **errp)
+static bool coroutine_fn walk(Bench *b, BlockBackend *blk, FsWalkOrder order,
+                              GError **errp)
 {
     static const FsWalkOps ops = {.entry = count, .damaged = complain};
     g_auto(FsIdent) ident = {0};
@@ -76,7 +78,8 @@ int main(int argc, char **argv)
     Bench b = {0};
 
     if (!ctx || argc < 2) {
-        fprintf(stderr, "%s\n", error ? error->message : "usage: bench-walk IMAGE [OFFSET LENGTH]");
+        fprintf(stderr, "%s\n",
+                error ? error->message : "usage: bench-walk IMAGE [OFFSET LENGTH]");
         return 2;
     }
     b.image = argv[1];

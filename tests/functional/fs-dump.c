@@ -1,12 +1,13 @@
 /*
- * fs-dump [-b] IMAGE [OFFSET [LENGTH]]: everything a filesystem driver says of a filesystem, one
- * line a file, for comparison with what others say (fs-tree.py).  On the way it checks that
- * lookups find what directories list, and that extents lead to the same bytes as reads.
+ * fs-dump [-b] IMAGE [OFFSET [LENGTH]]: everything a filesystem driver says of a
+ * filesystem, one line a file, for comparison with what others say (fs-tree.py).  On
+ * the way it checks that lookups find what directories list, and that extents lead to
+ * the same bytes as reads.
  *
  * With -b, lines "use KIND OFFSET LENGTH" follow: what the blocks are used for.
  *
- * A file's digest is the SHA-256 over all of its aligned pieces of 64 KiB that are not zero,
- * each with its offset (64 bits, little-endian) before it.
+ * A file's digest is the SHA-256 over all of its aligned pieces of 64 KiB that are not
+ * zero, each with its offset (64 bits, little-endian) before it.
  */
 #include <dirent.h>
 #include <openssl/sha.h>
@@ -21,7 +22,7 @@ typedef struct Dump {
     int64_t offset, length;
     bool blocks;
     Filesystem *fs;
-    GHashTable *visited;        /* directories */
+    GHashTable *visited; /* directories */
     int status;
 } Dump;
 
@@ -51,8 +52,8 @@ static void put_time(const char *name, FsTime time)
 }
 
 /* From offset on: where the next bytes are that need not be zero. */
-static bool coroutine_fn next_data(Dump *d, FsIno ino, uint64_t *offset, bool *has_extents,
-                                   FsExtent *extent, GError **errp)
+static bool coroutine_fn next_data(Dump *d, FsIno ino, uint64_t *offset,
+                                   bool *has_extents, FsExtent *extent, GError **errp)
 {
     g_autoptr(GArray) list = g_array_new(FALSE, FALSE, sizeof(FsExtent));
     uint64_t from = *offset;
@@ -88,12 +89,13 @@ static bool coroutine_fn check_extent(Dump *d, const FsExtent *extent, uint64_t 
     if (from >= to || (extent->flags & FS_EXTENT_ENCODED)) {
         return true;
     }
-    return blk_co_pread(d->fs->blk, extent->device_offset + (from - extent->file_offset),
-                        to - from, raw) >= 0 &&
+    return blk_co_pread(d->fs->blk,
+                        extent->device_offset + (from - extent->file_offset), to - from,
+                        raw) >= 0 &&
            !memcmp(raw, data + (from - at), to - from);
 }
 
-static bool coroutine_fn digest(Dump *d, const char *path, const FsStat *st,
+static bool coroutine_fn digest(Dump *d, const FsStat *st,
                                 char hex[2 * SHA256_DIGEST_LENGTH + 1], GError **errp)
 {
     g_autofree uint8_t *piece = g_malloc(PIECE_BYTES);
@@ -105,7 +107,8 @@ static bool coroutine_fn digest(Dump *d, const char *path, const FsStat *st,
         bool has_extents;
         FsExtent extent;
 
-        if (!is_inline && !next_data(d, st->ino, &data_at, &has_extents, &extent, errp)) {
+        if (!is_inline &&
+            !next_data(d, st->ino, &data_at, &has_extents, &extent, errp)) {
             return false;
         }
         if (offset == 0 && !has_extents && st->allocated) {
@@ -138,7 +141,6 @@ static bool coroutine_fn digest(Dump *d, const char *path, const FsStat *st,
         offset += PIECE_BYTES;
     }
     g_strlcpy(hex, g_checksum_get_string(sum), 2 * SHA256_DIGEST_LENGTH + 1);
-    (void)path;
     return true;
 }
 
@@ -162,7 +164,7 @@ static void coroutine_fn put_content(Dump *d, const char *path, const FsStat *st
         }
         g_clear_error(&error);
         printf(" sum=encrypted");
-    } else if (S_ISREG(st->mode) && digest(d, path, st, hex, &error)) {
+    } else if (S_ISREG(st->mode) && digest(d, st, hex, &error)) {
         printf(" sum=%s", hex);
     }
     if (error) {
@@ -229,8 +231,9 @@ static bool coroutine_fn put_file(Dump *d, const char *path, FsIno ino, uint8_t 
         return false;
     }
     printf(" ino=%" PRIu64 " mode=%o nlink=%u uid=%u gid=%u rdev=%u:%u size=%" PRIu64
-           " allocated=%" PRIu64, st->ino, st->mode, st->nlink, st->uid, st->gid,
-           st->rdev_major, st->rdev_minor, st->size, st->allocated);
+           " allocated=%" PRIu64,
+           st->ino, st->mode, st->nlink, st->uid, st->gid, st->rdev_major,
+           st->rdev_minor, st->size, st->allocated);
     put_time("atime", st->atime);
     put_time("mtime", st->mtime);
     put_time("ctime", st->ctime);
@@ -251,7 +254,8 @@ static void coroutine_fn put_directory(Dump *d, const char *path, FsIno ino)
     GError *error = NULL;
 
     if (!g_hash_table_add(d->visited, GSIZE_TO_POINTER(ino))) {
-        fprintf(stderr, "fs-dump: %s: directory inode %" PRIu64 " has two parents\n", path, ino);
+        fprintf(stderr, "fs-dump: %s: directory inode %" PRIu64 " has two parents\n",
+                path, ino);
         d->status = 1;
         return;
     }
@@ -268,15 +272,18 @@ static void coroutine_fn put_directory(Dump *d, const char *path, FsIno ino)
     }
     for (guint i = 0; i < batch.entries->len; i++) {
         const FsDirEntry *entry = &g_array_index(batch.entries, FsDirEntry, i);
-        g_autofree char *child = g_strdup_printf("%s/%s", *path == '/' ? "" : path, entry->name);
+        g_autofree char *child =
+            g_strdup_printf("%s/%s", *path == '/' ? "" : path, entry->name);
         FsIno found = 0;
         FsStat st;
 
         if (!fs_co_lookup(d->fs, ino, entry->name, entry->name_len, &found, &error)) {
             complain(d, child, g_steal_pointer(&error));
         } else if (found != entry->ino) {
-            fprintf(stderr, "fs-dump: %s: listed as inode %" PRIu64 ", looked up as %" PRIu64
-                    "\n", child, entry->ino, found);
+            fprintf(stderr,
+                    "fs-dump: %s: listed as inode %" PRIu64 ", looked up as %" PRIu64
+                    "\n",
+                    child, entry->ino, found);
             d->status = 1;
         }
         if (put_file(d, child + (*child == '/'), entry->ino, entry->type, &st) &&
@@ -301,7 +308,8 @@ static void coroutine_fn put_block_use(Dump *d)
         FsBlockUse use = fs_co_block_use(d->fs, offset, &bytes);
 
         if (!bytes || bytes > length - offset) {
-            fprintf(stderr, "fs-dump: %" PRIu64 " bytes of use at %" PRIu64 "\n", bytes, offset);
+            fprintf(stderr, "fs-dump: %" PRIu64 " bytes of use at %" PRIu64 "\n", bytes,
+                    offset);
             d->status = 1;
             return;
         }

@@ -3,7 +3,8 @@
 #include "fs/ext4/ext4.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
+                               unsigned seed);
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 
 enum {
@@ -135,8 +136,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-/* The records of fast commits in a block count only with the right checksum behind them.
- * Returns the checksum of what the block leaves open. */
+/* The records of fast commits in a block count only with the right checksum behind
+ * them. Returns the checksum of what the block leaves open. */
 static uint32_t mend_fast_commits(uint8_t *block, size_t bytes, uint32_t crc)
 {
     enum { TAG_TAIL = 8, HEAD_BYTES = 4 };
@@ -160,7 +161,8 @@ static uint32_t mend_fast_commits(uint8_t *block, size_t bytes, uint32_t crc)
     return crc;
 }
 
-size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
+                               unsigned seed)
 {
     enum { BLOCK_BYTES = 1024 };
     static const uint8_t head[] = {9, 0, 8, 0};
@@ -169,7 +171,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 
     size = LLVMFuzzerMutate(data, size, max_size);
     for (size_t pos = 0; pos + BLOCK_BYTES <= size; pos += BLOCK_BYTES) {
-        inside = inside ? !buffer_is_zero(data + pos, 64) : !memcmp(data + pos, head, 4);
+        inside =
+            inside ? !buffer_is_zero(data + pos, 64) : !memcmp(data + pos, head, 4);
         if (inside) {
             crc = mend_fast_commits(data + pos, BLOCK_BYTES, crc);
         }

@@ -12,9 +12,11 @@ START_TEST(test_checksums)
     ck_assert_uint_eq(ext4_crc16(0, digits, len), 0xbb3d);
     ck_assert_uint_eq(~ext4_crc32_be(UINT32_MAX, digits, len), 0xfc891918);
     /* In pieces. */
-    ck_assert_uint_eq(~ext4_crc32_be(ext4_crc32_be(UINT32_MAX, digits, 4), digits + 4, len - 4),
-                      0xfc891918);
-    ck_assert_uint_eq(ext4_crc16(ext4_crc16(0, digits, 5), digits + 5, len - 5), 0xbb3d);
+    ck_assert_uint_eq(
+        ~ext4_crc32_be(ext4_crc32_be(UINT32_MAX, digits, 4), digits + 4, len - 4),
+        0xfc891918);
+    ck_assert_uint_eq(ext4_crc16(ext4_crc16(0, digits, 5), digits + 5, len - 5),
+                      0xbb3d);
 }
 END_TEST
 
@@ -35,8 +37,8 @@ START_TEST(test_times)
     check_time(0x80000000, 1, INT64_C(0x80000000), 0);
     check_time(0xffffffff, 1, INT64_C(0xffffffff), 0);
     check_time(0, 1, INT64_C(0x100000000), 0);
-    check_time(0x7fffffff, 3, INT64_C(0x37fffffff), 0);     /* the last: in 2446 */
-    check_time(0, 0xfffffffc, 0, 999999999);                /* no such nanosecond */
+    check_time(0x7fffffff, 3, INT64_C(0x37fffffff), 0); /* the last: in 2446 */
+    check_time(0, 0xfffffffc, 0, 999999999);            /* no such nanosecond */
     ck_assert_int_eq(ext4_time(0xffffffff, false, 0).sec, -1);
     ck_assert_int_eq(ext4_time(0x80000000, false, 1).sec, INT32_MIN);
 }
@@ -45,21 +47,18 @@ END_TEST
 START_TEST(test_acl)
 {
     static const uint8_t disk[] = {
-        1, 0, 0, 0,                     /* version */
-        1, 0, 7, 0,                     /* the owner */
-        2, 0, 5, 0, 0xe8, 3, 0, 0,      /* user 1000 */
-        4, 0, 4, 0,                     /* the group */
-        8, 0, 1, 0, 50, 0, 0, 0,        /* group 50 */
-        0x10, 0, 5, 0, 0x20, 0, 0, 0,   /* mask, others */
+        1,    0, 0, 0,                /* version */
+        1,    0, 7, 0,                /* the owner */
+        2,    0, 5, 0, 0xe8, 3, 0, 0, /* user 1000 */
+        4,    0, 4, 0,                /* the group */
+        8,    0, 1, 0, 50,   0, 0, 0, /* group 50 */
+        0x10, 0, 5, 0, 0x20, 0, 0, 0, /* mask, others */
     };
     static const uint8_t expected[] = {
-        2, 0, 0, 0,
-        1, 0, 7, 0, 0xff, 0xff, 0xff, 0xff,
-        2, 0, 5, 0, 0xe8, 3, 0, 0,
-        4, 0, 4, 0, 0xff, 0xff, 0xff, 0xff,
-        8, 0, 1, 0, 50, 0, 0, 0,
-        0x10, 0, 5, 0, 0xff, 0xff, 0xff, 0xff,
-        0x20, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
+        2,    0,    0,    0,    1,    0,    7,  0, 0xff, 0xff, 0xff, 0xff, 2,
+        0,    5,    0,    0xe8, 3,    0,    0,  4, 0,    4,    0,    0xff, 0xff,
+        0xff, 0xff, 8,    0,    1,    0,    50, 0, 0,    0,    0x10, 0,    5,
+        0,    0xff, 0xff, 0xff, 0xff, 0x20, 0,  0, 0,    0xff, 0xff, 0xff, 0xff,
     };
     static const uint8_t other_version[] = {2, 0, 0, 0, 1, 0, 7, 0};
     static const uint8_t unknown_tag[] = {1, 0, 0, 0, 3, 0, 7, 0};
@@ -152,7 +151,8 @@ START_TEST(test_nokey_names)
     }
     ck_assert_uint_eq(ext4_nokey_name(&hash, cipher, 1, out), 12);
     ck_assert_str_eq(out, "AAECAwQFBgcI");
-    ck_assert_uint_eq(ext4_nokey_name(&hash, (const uint8_t *)"\xff\xff\xff\xff", 4, out), 16);
+    ck_assert_uint_eq(
+        ext4_nokey_name(&hash, (const uint8_t *)"\xff\xff\xff\xff", 4, out), 16);
     ck_assert_str_eq(out, "AAECAwQFBgf_____");
     ck_assert_uint_eq(ext4_nokey_name(&hash, (const uint8_t *)"\xf8\xff", 2, out), 14);
     ck_assert_str_eq(out, "AAECAwQFBgf4_w");
