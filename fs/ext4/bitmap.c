@@ -51,22 +51,19 @@ static uint64_t leading_blocks(const Ext4State *s, uint64_t number)
     return count;
 }
 
-/* What is known without the bitmap: the filesystem's own blocks, in order.  Groups
- * share what belongs to their flex group. */
-static GArray *coroutine_fn own_ranges(Ext4State *s, uint64_t number, uint64_t first)
+/* What is known of groups from first to end without their bitmaps, in order. */
+static GArray *coroutine_fn read_own_ranges(Ext4State *s, uint64_t first, uint64_t end)
 {
     const Ext4Geometry *geo = &s->geo;
     GArray *ranges = g_array_new(FALSE, FALSE, sizeof(Range));
-    uint64_t flex = UINT64_C(1) << geo->log_groups_per_flex;
-    uint64_t from = round_down_pow2(number, flex);
-    uint64_t to = MIN(geo->group_count, from + MIN(flex, FLEX_GROUPS_SEEN));
     uint64_t table_blocks = div_round_up(
         (uint64_t)geo->inodes_per_group * geo->inode_bytes, geo->block_bytes);
 
-    add_range(ranges, first, leading_blocks(s, number), FS_BLOCK_METADATA);
-    for (uint64_t i = from; i < to; i++) {
+    for (uint64_t i = first; i < end; i++) {
         Ext4Group group;
 
+        add_range(ranges, ext4_group_first_block(geo, i), leading_blocks(s, i),
+                  FS_BLOCK_METADATA);
         if (ext4_group_co_get(s, i, &group, NULL)) {
             add_range(ranges, group.block_bitmap, 1, FS_BLOCK_METADATA);
             add_range(ranges, group.inode_bitmap, 1, FS_BLOCK_METADATA);
@@ -77,6 +74,24 @@ static GArray *coroutine_fn own_ranges(Ext4State *s, uint64_t number, uint64_t f
     ext4_fc_foreach_run(s, add_fc_run, ranges);
     g_array_sort(ranges, compare_ranges);
     return ranges;
+}
+
+/* The same for a group and those it shares its flex group with, kept for the next one. */
+static GArray *coroutine_fn own_ranges(Ext4State *s, uint64_t number)
+{
+    uint64_t window =
+        MIN(UINT64_C(1) << s->geo.log_groups_per_flex, FLEX_GROUPS_SEEN);
+    uint64_t first = round_down_pow2(number, window);
+
+    if (!s->own_ranges || s->own_ranges_first != first) {
+        GArray *ranges =
+            read_own_ranges(s, first, MIN(s->geo.group_count, first + window));
+
+        g_clear_pointer(&s->own_ranges, g_array_unref);
+        s->own_ranges = ranges;
+        s->own_ranges_first = first;
+    }
+    return g_array_ref(s->own_ranges);
 }
 
 /* The group's bitmap, checked. NULL: it cannot be trusted. */
@@ -140,7 +155,7 @@ static GArray *coroutine_fn group_runs(Ext4State *s, uint64_t number)
     uint64_t first = ext4_group_first_block(&s->geo, number);
     uint64_t end = MIN(first + s->geo.blocks_per_group, s->geo.blocks_count);
     GArray *runs = g_array_new(FALSE, FALSE, sizeof(Range));
-    g_autoptr(GArray) own = own_ranges(s, number, first);
+    g_autoptr(GArray) own = own_ranges(s, number);
     g_autoptr(Ext4Buffer) bitmap = NULL;
     bool uninit = false;
     Ext4Group group;

@@ -37,6 +37,7 @@ static void close_state(Filesystem *fs)
     g_clear_pointer(&s->fast_commit, ext4_fc_free);
     g_clear_pointer(&s->journal, ext4_journal_free);
     g_clear_pointer(&s->use_runs, g_array_unref);
+    g_clear_pointer(&s->own_ranges, g_array_unref);
 }
 
 static void warn_of_state(Ext4State *s)

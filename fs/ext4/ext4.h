@@ -87,6 +87,8 @@ struct Ext4State {
     bool group_slot_used[EXT4_GROUP_SLOTS];
     GArray *use_runs;                   /* bitmap.c: the last group asked for */
     uint64_t use_group;
+    GArray *own_ranges;                 /* the same: blocks of the filesystem itself */
+    uint64_t own_ranges_first;
 };
 
 /* Errors: "DISK: ext4 at offset 0x...: MESSAGE". */
