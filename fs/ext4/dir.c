@@ -1,7 +1,7 @@
 /*
- * Directories.  A cursor is a byte offset in the directory.  When a block or an
- * entry is damaged, the call that meets it fails with the cursor already behind it,
- * so that whoever wants the rest may go on.
+ * Directories.  A cursor is the byte offset of a block in the directory.  A call that
+ * meets damage fails, with what is good added and the cursor moved on all the same, so
+ * that whoever wants the rest may go on.
  */
 #include <dirent.h>
 #include "ext4.h"
@@ -201,23 +201,62 @@ bool ext4_dir_block_check(const Ext4State *s, const Ext4DirBlock *block, GError 
     return true;
 }
 
-/* Adds the block's entries from *pos on; *pos is where it stopped. */
-static bool add_entries(Ext4State *s, const Ext4DirBlock *block, uint32_t *pos,
-                        FsDirBatch *batch, GError **errp)
+/* Damage met in one call: the first of it is told. */
+typedef struct Damage {
+    GError *error;
+    unsigned more;
+} Damage;
+
+static void note_damage(Damage *damage, GError *error)
 {
-    GError *error = NULL;
-    uint32_t before = *pos;
-    guint had = batch->entries->len;
+    if (damage->error) {
+        damage->more++;
+        g_error_free(error);
+    } else {
+        damage->error = error;
+    }
+}
+
+/* False with errp set if there was any. */
+static bool report_damage(Damage *damage, GError **errp)
+{
+    if (!damage->error) {
+        return true;
+    }
+    if (damage->more) {
+        g_set_error(errp, damage->error->domain, damage->error->code,
+                    "%s (and %u more places nearby)", damage->error->message,
+                    damage->more);
+        g_error_free(damage->error);
+    } else {
+        g_propagate_error(errp, damage->error);
+    }
+    return false;
+}
+
+/* Adds what is good of the block's entries. */
+static void add_entries(Ext4State *s, const Ext4DirBlock *block, FsDirBatch *batch,
+                        Damage *damage)
+{
     bool encrypted = block->dir->flags & EXT4_ENCRYPT_FL;
     char shown[EXT4_NOKEY_NAME_MAX];
+    GError *error = NULL;
+    uint32_t pos = 0;
     FsIno changed_to;
     Ext4Name name;
 
-    if (!ext4_dir_block_check(s, block, errp)) {
-        *pos = block->bytes;
-        return false;
+    if (!ext4_dir_block_check(s, block, &error)) {
+        note_damage(damage, error);
+        return;
     }
-    while (ext4_dir_block_next(s, block, pos, &name, &error)) {
+    for (;;) {
+        if (!ext4_dir_block_next(s, block, &pos, &name, &error)) {
+            if (!error) {
+                return;
+            }
+            note_damage(damage, g_steal_pointer(&error));
+            continue;
+        }
         if (ext4_fc_find_name(s, block->dir->ino, name.name, name.len, &changed_to)) {
             continue;
         }
@@ -226,19 +265,7 @@ static bool add_entries(Ext4State *s, const Ext4DirBlock *block, uint32_t *pos,
             name.name = shown;
         }
         fs_dir_batch_add(batch, name.ino, name.type, name.name, name.len);
-        before = *pos;
     }
-    if (!error) {
-        return true;
-    }
-    if (batch->entries->len > had) {
-        /* First these; the next call meets the damage again. */
-        g_error_free(error);
-        *pos = before;
-        return true;
-    }
-    g_propagate_error(errp, error);
-    return false;
 }
 
 /* The two parts of a directory that is in its inode. */
@@ -269,18 +296,21 @@ static bool inline_part(const Ext4State *s, const Ext4Inode *dir, unsigned part,
 
 static bool read_inline(Ext4State *s, Ext4Inode *dir, FsDirBatch *batch, GError **errp)
 {
-    unsigned part = batch->cursor >> 32;
-    uint32_t pos = batch->cursor;
-    Ext4DirBlock block;
-    bool ok = inline_part(s, dir, part, &block, errp) &&
-              add_entries(s, &block, &pos, batch, errp);
+    Damage damage = {0};
 
-    batch->cursor = (uint64_t)part << 32 | pos;
-    if (!ok || pos >= block.bytes) {
-        batch->cursor = pos >= block.bytes ? (uint64_t)(part + 1) << 32 : batch->cursor;
-        batch->eof = part == 1 && pos >= block.bytes;
+    for (unsigned part = 0; part < 2; part++) {
+        GError *error = NULL;
+        Ext4DirBlock block;
+
+        if (inline_part(s, dir, part, &block, &error)) {
+            add_entries(s, &block, batch, &damage);
+        } else {
+            note_damage(&damage, error);
+        }
     }
-    return ok;
+    batch->cursor = dir->stat.size;
+    batch->eof = true;
+    return report_damage(&damage, errp);
 }
 
 bool ext4_dir_check_size(const Ext4State *s, const Ext4Inode *dir, GError **errp)
@@ -321,16 +351,36 @@ static bool coroutine_fn find_blocks(Ext4State *s, Ext4Inode *dir, uint64_t *blo
     return true;
 }
 
+/* Reads *count blocks into data; or, if they are not all to be had, one: then *count
+ * is 1. */
+static bool coroutine_fn read_run(Ext4State *s, const Ext4Inode *dir,
+                                  const Ext4Run *run, uint64_t *count, uint8_t *data,
+                                  GError **errp)
+{
+    uint64_t offset = ext4_block_offset(s, run->physical);
+
+    if (*count > 1) {
+        if (ext4_device_co_read(s, offset, *count * s->geo.block_bytes, data,
+                                "directory", NULL)) {
+            return true;
+        }
+        *count = 1;
+    }
+    if (!ext4_device_co_read(s, offset, s->geo.block_bytes, data, "directory", errp)) {
+        g_prefix_error(errp, "inode %" PRIu64 ": ", dir->ino);
+        return false;
+    }
+    return true;
+}
+
 static bool coroutine_fn read_blocks(Ext4State *s, Ext4Inode *dir, FsDirBatch *batch,
                                      GError **errp)
 {
     uint32_t bytes = s->geo.block_bytes;
-    guint had = batch->entries->len;
+    uint64_t number = batch->cursor >> s->geo.block_bits;
+    Damage damage = {0};
     Ext4Run run;
     bool found;
-
-    uint64_t number = batch->cursor >> s->geo.block_bits;
-    uint32_t pos = batch->cursor & (bytes - 1);
 
     if (!find_blocks(s, dir, &number, &run, &found, errp)) {
         batch->eof = true;
@@ -346,15 +396,9 @@ static bool coroutine_fn read_blocks(Ext4State *s, Ext4Inode *dir, FsDirBatch *b
     uint8_t hash_version =
         dir->flags & EXT4_ENCRYPT_FL ? ext4_dir_co_hash_version(s, dir) : 0;
     g_autofree uint8_t *data = g_malloc(count * bytes);
+    bool ok = read_run(s, dir, &run, &count, data, errp);
 
-    if (!ext4_device_co_read(s, ext4_block_offset(s, run.physical), count * bytes, data,
-                             "directory", errp)) {
-        g_prefix_error(errp, "inode %" PRIu64 ": ", dir->ino);
-        batch->cursor = (number + count) << s->geo.block_bits;
-        batch->eof = batch->cursor >= dir->stat.size;
-        return false;
-    }
-    for (uint64_t i = 0; i < count; i++, pos = 0) {
+    for (uint64_t i = 0; ok && i < count; i++) {
         Ext4DirBlock block = {
             .dir = dir,
             .data = data + i * bytes,
@@ -363,24 +407,12 @@ static bool coroutine_fn read_blocks(Ext4State *s, Ext4Inode *dir, FsDirBatch *b
             .number = number + i,
             .hash_version = hash_version,
         };
-        GError *error = NULL;
-        bool ok = add_entries(s, &block, &pos, batch, &error);
 
-        if (!ok && batch->entries->len > had) {
-            g_error_free(error);
-            return true;
-        }
-        batch->cursor = ((number + i) << s->geo.block_bits) + pos;
-        batch->eof = batch->cursor >= dir->stat.size;
-        if (!ok) {
-            g_propagate_error(errp, error);
-            return false;
-        }
-        if (pos < bytes) {
-            return true;
-        }
+        add_entries(s, &block, batch, &damage);
     }
-    return true;
+    batch->cursor = (number + count) << s->geo.block_bits;
+    batch->eof = batch->cursor >= dir->stat.size;
+    return ok && report_damage(&damage, errp);
 }
 
 bool coroutine_fn ext4_dir_co_read(Ext4State *s, Ext4Inode *dir, FsDirBatch *batch,

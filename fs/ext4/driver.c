@@ -79,8 +79,12 @@ static bool coroutine_fn driver_co_open(Filesystem *fs, GError **errp)
     s->cache = ext4_cache_new();
     s->inodes = g_hash_table_new(g_int64_hash, g_int64_equal);
     g_queue_init(&s->inode_lru);
-    if (!ext4_super_co_load(s, errp) || !ext4_journal_co_load(s, errp) ||
-        !check_root(s, errp)) {
+    if (!ext4_super_co_load(s, errp)) {
+        close_state(fs);
+        return false;
+    }
+    ext4_journal_co_load(s);
+    if (!check_root(s, errp)) {
         close_state(fs);
         return false;
     }

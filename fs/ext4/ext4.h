@@ -302,8 +302,9 @@ GBytes *ext4_acl_to_xattr(const uint8_t *data, size_t len);
 
 /* journal.c */
 
-/* Finds what an interrupted journal holds. Afterwards device reads go through it. */
-bool coroutine_fn ext4_journal_co_load(Ext4State *s, GError **errp);
+/* Finds what an interrupted journal holds; afterwards device reads go through it.  If it
+ * cannot be replayed there is a warning. */
+void coroutine_fn ext4_journal_co_load(Ext4State *s);
 void ext4_journal_free(Ext4Journal *journal);
 /* Whether block is in the journal: *index says which. Else *count (in: how many are
  * asked for) is how many blocks from block on are not. */

@@ -261,20 +261,22 @@ void ext4_journal_free(Ext4Journal *journal)
     }
 }
 
-/* What was read until now may be what the journal replaces. */
-static bool coroutine_fn start_using(Ext4State *s, Ext4Journal *journal, GError **errp)
+/* From now on reads see the journal; what was read until now may be what it replaces.
+ */
+static void switch_to(Ext4State *s, Ext4Journal *journal)
 {
+    g_clear_pointer(&s->journal, ext4_journal_free);
     s->journal = journal;
     ext4_cache_drop(s);
     ext4_inodes_drop(s);
     memset(s->group_slot_used, 0, sizeof(s->group_slot_used));
-    return ext4_super_co_reload(s, errp);
 }
 
 static bool coroutine_fn load(Ext4State *s, GError **errp)
 {
     g_autoptr(Ext4Inode) inode = open_inode(s, errp);
     Ext4JournalLog log = {.inode = inode};
+    GError *error = NULL;
     uint64_t count = 1;
     Jbd2Super super;
     uint32_t end;
@@ -307,22 +309,29 @@ static bool coroutine_fn load(Ext4State *s, GError **errp)
         journal->log = log;
         journal->log.inode->refcount++;
         journal->blocks = g_steal_pointer(&blocks);
-        if (!start_using(s, journal, errp)) {
+        switch_to(s, journal);
+        if (!ext4_super_co_reload(s, errp)) {
+            switch_to(s, NULL);
             return false;
         }
     }
-    return !log.fast_count || ext4_fast_commit_co_load(s, &log, end, errp);
+    if (log.fast_count && !ext4_fast_commit_co_load(s, &log, end, &error)) {
+        fs_warn(s->fs, "%s; fast commits are not replayed", error->message);
+        g_error_free(error);
+    }
+    return true;
 }
 
-bool coroutine_fn ext4_journal_co_load(Ext4State *s, GError **errp)
+void coroutine_fn ext4_journal_co_load(Ext4State *s)
 {
     const Ext4Geometry *geo = &s->geo;
+    bool in_use = geo->incompat & EXT4_INCOMPAT_RECOVER;
     g_autoptr(GError) error = NULL;
 
     /* A copy of the superblock does not know whether the journal is in use. */
-    if (!(geo->incompat & EXT4_INCOMPAT_RECOVER) &&
-        !(s->super_group && (geo->compat & EXT4_COMPAT_HAS_JOURNAL))) {
-        return true;
+    if (!in_use && !(s->super_group && geo->journal_ino &&
+                     (geo->compat & EXT4_COMPAT_HAS_JOURNAL))) {
+        return;
     }
     if (!geo->journal_ino) {
         fs_warn(s->fs,
@@ -330,18 +339,13 @@ bool coroutine_fn ext4_journal_co_load(Ext4State *s, GError **errp)
                 "what was changed last may be missing or torn",
                 blk_name(s->fs->blk), geo->journal_dev >> 8 & 0xff,
                 geo->journal_dev & 0xff);
-        return true;
+        return;
     }
-    if (load(s, &error)) {
-        return true;
-    }
-    if (g_error_matches(error, EMBR_ERROR, EMBR_ERROR_LIMIT)) {
-        g_propagate_error(errp, g_steal_pointer(&error));
-        return false;
-    }
-    fs_warn(s->fs,
+    if (!load(s, &error)) {
+        fs_warn(
+            s->fs,
             "%s; the journal is not replayed: what was changed last may be missing or "
             "torn",
             error->message);
-    return true;
+    }
 }

@@ -88,7 +88,6 @@ static bool coroutine_fn search_all(Ext4State *s, Ext4Inode *dir, const char *na
             } else {
                 damage = error;
             }
-            continue;
         }
         for (guint i = 0; i < batch.entries->len; i++) {
             const FsDirEntry *entry = &g_array_index(batch.entries, FsDirEntry, i);

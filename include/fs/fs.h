@@ -122,7 +122,8 @@ struct FsDriver {
 
     bool coroutine_fn (*fs_co_stat)(Filesystem *fs, FsIno ino, FsStat *st, GError **errp);
     /* Adds some entries (at least one unless eof) and moves the cursor.  An error with
-     * the cursor moved is about what lies before it; the rest may be asked for. */
+     * the cursor moved is about what lies before it: what was added is good, and the
+     * rest may be asked for. */
     bool coroutine_fn (*fs_co_readdir)(Filesystem *fs, FsIno dir, FsDirBatch *batch,
                                        GError **errp);
     /* EMBR_ERROR_NOT_FOUND if there is none. NULL: the directory is searched
