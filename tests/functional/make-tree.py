@@ -130,7 +130,7 @@ def make_types():
                     os.makedev(major, minor))
             attempt('device', os.mknod, name % 'blk', stat.S_IFBLK | 0o604,
                     os.makedev(major, minor))
-    for mode in (0, 0o1777, 0o2755, 0o4711, 0o6777, 0o444):
+    for mode in ((0,) if is_root else ()) + (0o1777, 0o2755, 0o4711, 0o6777, 0o444):
         put('types/mode-%o' % mode)
         os.chmod('types/mode-%o' % mode, mode)
     os.mkdir('types/sticky')
