@@ -1,0 +1,10 @@
+/*
+ * The commands of embr-img. argv[0] is the command's name, what is returned the
+ * program's exit status.
+ */
+#ifndef EMBR_TOOLS_COMMANDS_H
+#define EMBR_TOOLS_COMMANDS_H
+
+int img_info(int argc, char **argv);
+
+#endif

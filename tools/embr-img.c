@@ -1,0 +1,76 @@
+/*
+ * embr-img: disk images and engrams. Finds the command and runs it.
+ */
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "block/block-int.h"
+#include "commands.h"
+#include "embr-config.h"
+#include "options.h"
+#include "report.h"
+
+static const struct {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    { "info", "show an image's format, sizes, snapshots and backing chain", img_info },
+};
+
+static void print_format(const BlockDriver *drv, void *opaque)
+{
+    if (drv->bdrv_probe) {
+        printf(" %s", drv->format_name);
+    }
+}
+
+static void print_help(void)
+{
+    printf("Usage:\n  %s [--help | --version] COMMAND [OPTION...] ARGUMENT...\n\n"
+           "Commands:\n", report_program());
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+        printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+    }
+    printf("\n'%s COMMAND --help' shows the options of a command.\n", report_program());
+    printf("\nFormats:");
+    bdrv_foreach_driver(print_format, NULL);
+    putchar('\n');
+}
+
+static int run_command(int argc, char **argv)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
+        if (strcmp(argv[0], commands[i].name) == 0) {
+            return commands[i].run(argc, argv);
+        }
+    }
+    if (argv[0][0] == '-') {
+        options_misuse(NULL, "Unknown option %s", argv[0]);
+    } else {
+        options_misuse(NULL, "Command not found: %s", argv[0]);
+    }
+    return EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    int status = EXIT_SUCCESS;
+
+    setlocale(LC_CTYPE, "");
+    report_set_program(argc > 0 ? argv[0] : "embr-img");
+    if (argc < 2) {
+        options_misuse(NULL, "Not enough arguments");
+        return EXIT_FAILURE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help();
+    } else if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        printf("embr-img version %s\n", EMBR_VERSION);
+    } else {
+        status = run_command(argc - 1, argv + 1);
+    }
+    return report_flush() ? status : EXIT_FAILURE;
+}

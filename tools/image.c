@@ -1,0 +1,125 @@
+#include "image.h"
+
+#include <string.h>
+
+#include "block/block-int.h"
+#include "qapi/qapi-visit.h"
+#include "report.h"
+
+void image_options_clear(ImageOptions *options)
+{
+    g_clear_pointer(&options->format, g_free);
+    g_clear_pointer(&options->cache, g_free);
+}
+
+bool image_parse_cache(const char *text, const char *option, CacheMode *mode)
+{
+    static const struct {
+        const char *name;
+        CacheMode mode;
+    } modes[] = {
+        { "none", { .direct = true, .flush = true } },
+        { "directsync", { .direct = true, .flush = true } },
+        { "writeback", { .flush = true } },
+        { "writethrough", { .flush = true } },
+        { "unsafe", { 0 } },
+    };
+
+    *mode = (CacheMode){ 0 };
+    if (!text) {
+        return true;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
+        if (strcmp(text, modes[i].name) == 0) {
+            *mode = modes[i].mode;
+            return true;
+        }
+    }
+    report_error("%s: '%s' is none of the cache modes none, directsync, writeback, "
+                 "writethrough, unsafe", option, text);
+    return false;
+}
+
+bool image_options_check(const ImageOptions *options)
+{
+    CacheMode mode;
+
+    if (options->image_opts && options->format) {
+        report_error("--image-opts and --format are mutually exclusive");
+        return false;
+    }
+    return image_parse_cache(options->cache, "-T", &mode);
+}
+
+static BlockDriverState *coroutine_fn co_open_described(const char *name, int flags,
+                                                        GError **errp)
+{
+    g_autoptr(BlockdevOptions) options = blockdev_options_from_keyval(name, NULL, errp);
+    return options ? bdrv_co_open(options, flags, errp) : NULL;
+}
+
+BlockDriverState *coroutine_fn image_co_open(const char *name, const ImageOptions *options,
+                                             int flags)
+{
+    GError *error = NULL;
+    CacheMode mode;
+
+    if (!image_parse_cache(options->cache, "-T", &mode)) {
+        return NULL;
+    }
+    flags |= mode.direct ? BDRV_O_NOCACHE : 0;
+    BlockDriverState *bs = options->image_opts
+                               ? co_open_described(name, flags, &error)
+                               : bdrv_co_open_image(name, options->format, flags, &error);
+    if (!bs) {
+        report_gerror(error);
+    }
+    return bs;
+}
+
+BlockBackend *coroutine_fn image_co_open_disk(const char *name, const ImageOptions *options,
+                                              const char *snapshot)
+{
+    g_autoptr(BlockDriverState) bs = image_co_open(name, options, 0);
+    GError *error = NULL;
+
+    if (!bs) {
+        return NULL;
+    }
+    if (snapshot && bdrv_co_load_snapshot(bs, snapshot, &error) < 0) {
+        report_gerror(error);
+        return NULL;
+    }
+    return blk_new(bs);
+}
+
+Progress *image_progress_new(bool wanted)
+{
+    return progress_new(stderr, wanted ? PROGRESS_AUTO : PROGRESS_QUIET);
+}
+
+typedef struct Run {
+    int coroutine_fn (*func)(void *opaque);
+    void *opaque;
+    int status;
+} Run;
+
+static void coroutine_fn co_run(void *opaque)
+{
+    Run *run = opaque;
+    run->status = run->func(run->opaque);
+}
+
+int image_run(int coroutine_fn (*func)(void *opaque), void *opaque, int failure)
+{
+    Run run = { .func = func, .opaque = opaque };
+    GError *error = NULL;
+    g_autoptr(AioContext) ctx = aio_context_new(AIO_BACKEND_AUTO, &error);
+
+    if (!ctx) {
+        report_gerror(error);
+        return failure;
+    }
+    aio_run(ctx, co_run, &run);
+    return run.status;
+}

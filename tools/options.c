@@ -1,0 +1,148 @@
+#include "options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "report.h"
+
+static const GOptionEntry *find_short(const GOptionEntry *entries, char letter)
+{
+    for (const GOptionEntry *e = entries; e->long_name; e++) {
+        if (e->short_name == letter) {
+            return e;
+        }
+    }
+    return NULL;
+}
+
+/* Adds "-pOraw" as "-p", "-O", "raw": GLib wants values on their own. */
+static void add_short_options(GPtrArray *out, const GOptionEntry *entries, const char *arg)
+{
+    for (const char *p = arg + 1; *p; p++) {
+        const GOptionEntry *e = find_short(entries, *p);
+        if (!e) {
+            g_ptr_array_add(out, g_strdup_printf("-%s", p));
+            return;
+        }
+        g_ptr_array_add(out, g_strdup_printf("-%c", *p));
+        if (e->arg != G_OPTION_ARG_NONE) {
+            if (p[1]) {
+                g_ptr_array_add(out, g_strdup(p + 1));
+            }
+            return;
+        }
+    }
+}
+
+/* Whether the next argument is the value of this one, whatever it looks like. */
+static bool takes_next(const GOptionEntry *entries, const char *arg)
+{
+    if (arg[0] != '-' || !arg[1]) {
+        return false;
+    }
+    if (arg[1] != '-') {
+        for (const char *p = arg + 1; *p; p++) {
+            const GOptionEntry *e = find_short(entries, *p);
+            if (!e || e->arg != G_OPTION_ARG_NONE) {
+                return e && !p[1];
+            }
+        }
+        return false;
+    }
+    for (const GOptionEntry *e = entries; e->long_name; e++) {
+        if (strcmp(e->long_name, arg + 2) == 0) {
+            return e->arg != G_OPTION_ARG_NONE;
+        }
+    }
+    return false;
+}
+
+static char **split_short_options(const GOptionEntry *entries, int argc, char **argv)
+{
+    g_autoptr(GPtrArray) out = g_ptr_array_new();
+    bool is_value = true;       /* argv[0], too, is taken as it is */
+    bool only_names = false;
+
+    for (int i = 0; i < argc; i++) {
+        const char *arg = argv[i];
+        only_names = only_names || (!is_value && strcmp(arg, "--") == 0);
+        if (is_value || only_names || arg[0] != '-' || arg[1] == '-' || !arg[1]) {
+            g_ptr_array_add(out, g_strdup(arg));
+        } else {
+            add_short_options(out, entries, arg);
+        }
+        is_value = !is_value && !only_names && takes_next(entries, arg);
+    }
+    g_ptr_array_add(out, NULL);
+    return (char **)g_ptr_array_free(g_steal_pointer(&out), FALSE);
+}
+
+void options_misuse(const char *command, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    g_autofree char *text = g_strdup_vprintf(format, args);
+    va_end(args);
+    report_error("%s", text);
+    fprintf(stderr, "Try '%s%s%s --help' for more information\n", report_program(),
+            command ? " " : "", command ? command : "");
+}
+
+static void print_help(GOptionContext *context, const char *command)
+{
+    g_autofree char *name = g_strdup_printf("%s %s", report_program(), command);
+
+    g_set_prgname(name);
+    g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
+    fputs(help, stdout);
+}
+
+bool options_parse(const CommandSyntax *syntax, int argc, char **argv, char ***names,
+                   int *status)
+{
+    gboolean help = FALSE;
+    GOptionEntry help_entries[] = {
+        { "help", 'h', 0, G_OPTION_ARG_NONE, &help, "Show this help and exit", NULL },
+        { NULL },
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new(syntax->parameters);
+    g_autoptr(GError) error = NULL;
+    g_auto(GStrv) args = split_short_options(syntax->entries, argc, argv);
+
+    g_option_context_set_help_enabled(context, FALSE);
+    g_option_context_set_summary(context, syntax->summary);
+    g_option_context_add_main_entries(context, syntax->entries, NULL);
+    g_option_context_add_main_entries(context, help_entries, NULL);
+    *status = syntax->misuse_status;
+    if (!g_option_context_parse_strv(context, &args, &error)) {
+        options_misuse(argv[0], "%s", error->message);
+        return false;
+    }
+    if (help) {
+        print_help(context, argv[0]);
+        *status = 0;
+        return false;
+    }
+    const char *const *rest = (const char *const *)args + 1;
+    if (rest[0] && strcmp(rest[0], "--") == 0) {
+        rest++;
+    }
+    unsigned n = g_strv_length((char **)rest);
+    if (n < syntax->min_names || n > syntax->max_names) {
+        options_misuse(argv[0], "%s", syntax->names_expected);
+        return false;
+    }
+    *names = g_strdupv((char **)rest);
+    return true;
+}
+
+bool options_output_format(const char *text, bool *json)
+{
+    *json = text && strcmp(text, "json") == 0;
+    if (!text || *json || strcmp(text, "human") == 0) {
+        return true;
+    }
+    report_error("--output: '%s' is neither human nor json", text);
+    return false;
+}

@@ -1,0 +1,36 @@
+/*
+ * Command lines, as qemu-img takes them: options and names in any order, short
+ * options together ("-pq") and with their value attached ("-Oraw").
+ */
+#ifndef EMBR_TOOLS_OPTIONS_H
+#define EMBR_TOOLS_OPTIONS_H
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct CommandSyntax {
+    const char *summary;            /* what the command does; for --help */
+    const char *parameters;         /* the names it takes: "FILENAME" */
+    const GOptionEntry *entries;
+    unsigned min_names;
+    unsigned max_names;
+    const char *names_expected;     /* the message where there are fewer or more */
+    int misuse_status;              /* the exit status then; 1 for most */
+} CommandSyntax;
+
+/* Sets what entries point to; *names are the arguments that are no options (the
+ * caller frees them).  argv[0] is the command's name.  False if the command ends
+ * here, with *status: --help is printed, or what is wrong. */
+bool options_parse(const CommandSyntax *syntax, int argc, char **argv, char ***names,
+                   int *status);
+
+/* For the GOptionEntry array of a command that has char **text. */
+#define OUTPUT_OPTION_ENTRY(text)                                                           \
+    { "output", 0, 0, G_OPTION_ARG_STRING, (text), "human (the default) or json", "FORMAT" }
+/* The value of --output, NULL if not given.  False: reported. */
+bool options_output_format(const char *text, bool *json);
+
+/* Reports what is wrong with the command line, and how to get help. */
+void options_misuse(const char *command, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+#endif
