@@ -4,6 +4,7 @@
 #include <errno.h>
 #include "block/block-int.h"
 #include "qapi/qapi-types.h"
+#include "util/text.h"
 
 enum { MAX_FINDINGS = 1000 };
 
@@ -63,8 +64,9 @@ void bdrv_add_finding(BlockDriverState *bs, const char *format, ...)
     }
     va_list ap;
     va_start(ap, format);
-    g_ptr_array_add(bs->findings, g_strdup_vprintf(format, ap));
+    g_autofree char *text = g_strdup_vprintf(format, ap);
     va_end(ap);
+    g_ptr_array_add(bs->findings, text_escape(text, true));
 }
 
 GPtrArray *bdrv_take_findings(BlockDriverState *bs)

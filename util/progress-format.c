@@ -2,26 +2,9 @@
 #include <string.h>
 
 #include "util/progress-int.h"
+#include "util/text.h"
 
 enum { LONGEST_TIME_HOURS = 100 * 24 };
-
-char *progress_escape(const char *bytes, bool utf8)
-{
-    GString *out = g_string_new(NULL);
-
-    while (*bytes) {
-        gunichar c = g_utf8_get_char_validated(bytes, -1);
-        bool valid = c != (gunichar)-1 && c != (gunichar)-2;
-
-        if (valid && g_unichar_isprint(c) && (utf8 || c < 0x80)) {
-            g_string_append_unichar(out, c);
-            bytes = g_utf8_next_char(bytes);
-        } else {
-            g_string_append_printf(out, "\\x%02x", (uint8_t)*bytes++);
-        }
-    }
-    return g_string_free(out, FALSE);
-}
 
 static int char_width(gunichar c)
 {
@@ -167,7 +150,7 @@ char *progress_terminal_line(const ProgressState *state, int columns, bool utf8)
     int left = columns - 1 - progress_width(line->str);
 
     if (state->path && left > 8) {
-        g_autofree char *escaped = progress_escape(state->path, utf8);
+        g_autofree char *escaped = text_escape(state->path, utf8);
         g_autofree char *shown = progress_shorten(escaped, left - 2, utf8);
         g_string_append_printf(line, "  %s", shown);
     }

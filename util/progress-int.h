@@ -16,9 +16,6 @@ typedef struct ProgressState {
     double rate;                /* bytes per second; 0: not known */
 } ProgressState;
 
-/* What of bytes can be shown, all else as \xHH. */
-char *progress_escape(const char *bytes, bool utf8);
-
 /* Columns that valid UTF-8 text takes. */
 int progress_width(const char *text);
 

@@ -132,8 +132,8 @@ BlockDriverState *bdrv_new_node(const BlockDriver *drv, const char *filename, in
 BlockDriverState *coroutine_fn bdrv_co_open_child(BlockDriverState *parent, const char *name,
                                                   int flags, GError **errp);
 
-/* Drivers, during a check: what is wrong, as a line of text.  Of very many only the
- * first are kept. */
+/* Drivers, during a check: what is wrong, as a line of text; names from the image may be
+ * any bytes, they are escaped.  Of very many only the first are kept. */
 void bdrv_add_finding(BlockDriverState *bs, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* In a driver's file, once: block_init(bdrv_qcow2) */

@@ -580,6 +580,28 @@ static void coroutine_fn co_test_slices(void *opaque)
                                      "past the end (0xc00)");
 }
 
+/* Names in an image may hold anything, lines that look like other findings, too. */
+static void coroutine_fn co_test_findings(void *opaque)
+{
+    g_autoptr(BlockDriverState) bs = new_strict(0);
+
+    ck_assert_ptr_null(bdrv_take_findings(bs));
+    bdrv_add_finding(bs, "ERROR snapshot '%s'", "a\xff\nERROR \033[2J");
+
+    g_autoptr(GPtrArray) findings = bdrv_take_findings(bs);
+    ck_assert_uint_eq(findings->len, 1);
+    ck_assert_str_eq(findings->pdata[0],
+                     "ERROR snapshot 'a\\xff\\x0aERROR \\x1b[2J'");
+    ck_assert_ptr_null(bdrv_take_findings(bs));
+    for (int i = 0; i < 5000; i++) {
+        bdrv_add_finding(bs, "ERROR %d", i);
+    }
+
+    g_autoptr(GPtrArray) many = bdrv_take_findings(bs);
+    ck_assert_uint_eq(many->len, 1001);
+    ck_assert_str_eq(many->pdata[999], "ERROR 999");
+}
+
 typedef struct Case {
     const char *name;
     CoroutineEntry *entry;
@@ -599,6 +621,7 @@ static const Case cases[] = {
     { "map", co_test_map },
     { "deep chain", co_test_deep_chain },
     { "error notes", co_test_error_notes },
+    { "findings", co_test_findings },
     { "slices", co_test_slices },
 };
 

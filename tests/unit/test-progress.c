@@ -6,25 +6,6 @@
 #include "util/progress-int.h"
 #include "util/progress.h"
 
-static void assert_escaped(const char *bytes, bool utf8, const char *expected)
-{
-    g_autofree char *escaped = progress_escape(bytes, utf8);
-
-    ck_assert_str_eq(escaped, expected);
-}
-
-START_TEST(escapes_what_is_not_printable)
-{
-    assert_escaped("/etc/passwd", true, "/etc/passwd");
-    assert_escaped("a\nb\033[2Jc\x7f", true, "a\\x0ab\\x1b[2Jc\\x7f");
-    assert_escaped("gr\xc3\xbc\xc3\x9f", true, "gr\xc3\xbc\xc3\x9f");
-    assert_escaped("gr\xc3\xbc", false, "gr\\xc3\\xbc");
-    assert_escaped("bad\xff\xc3", true, "bad\\xff\\xc3");
-    /* Right-to-left override */
-    assert_escaped("a\xe2\x80\xae", true, "a\\xe2\\x80\\xae");
-}
-END_TEST
-
 static void assert_shortened(const char *text, int width, const char *expected)
 {
     g_autofree char *shorter = progress_shorten(text, width, true);
@@ -225,7 +206,6 @@ int main(void)
     SRunner *runner;
     int failed;
 
-    tcase_add_test(tc, escapes_what_is_not_printable);
     tcase_add_test(tc, shortens_in_the_middle);
     tcase_add_test(tc, sizes_and_times);
     tcase_add_test(tc, lines);
