@@ -201,12 +201,12 @@ static void members_copy(const QapiType *type, char *to, const char *from)
     for (size_t i = 0; i < type->n_members; i++) {
         const QapiMember *member = &type->members[i];
         void **p = (void **)(to + member->offset);
-        const void *source = *(void *const *)(from + member->offset);
+        void *const *source = (void *const *)(from + member->offset);
 
         if (member->is_list) {
-            *p = list_copy(member->type, source);
+            *p = list_copy(member->type, *source);
         } else if (qapi_is_pointer(member->type)) {
-            *p = pointer_copy(member->type, source);
+            *p = pointer_copy(member->type, *source);
         }
     }
     if (branch) {
