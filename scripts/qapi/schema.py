@@ -3,7 +3,7 @@
 import re
 
 from .error import SchemaError
-from .names import c_name, snake
+from .names import c_name, constant, snake
 from .parser import Parser
 
 _TYPE_NAME = re.compile(r'[A-Z][A-Za-z0-9]*$')
@@ -82,6 +82,12 @@ class Enum(Type):
                 raise SchemaError(self.where, f"enum '{name}' has a bad value {value!r}")
             if values.count(value) > 1:
                 raise SchemaError(self.where, f"enum '{name}' has '{value}' twice")
+        seen = {}
+        for value in values:
+            other = seen.setdefault(constant(name, value), value)
+            if other != value:
+                raise SchemaError(self.where, f"values '{other}' and '{value}' of enum "
+                                  f"'{name}' have the same name in C")
         if 'max' in values:
             raise SchemaError(self.where, f"enum '{name}' uses the reserved value 'max'")
         self.values = values
