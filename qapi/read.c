@@ -338,7 +338,7 @@ static bool check_unknown(Reader *r, const QapiType *type, const QapiType *branc
     while (json_object_iter_next_ordered(&iter, &name, NULL)) {
         if (!has_member(type, name) && !(branch && has_member(branch, name))) {
             path_push(r, name);
-            return fail(r, "unknown member");
+            return fail(r, *name ? "unknown member" : "unknown member with an empty name");
         }
     }
     return true;
@@ -421,26 +421,30 @@ void *qapi_object_from_json(const QapiType *type, JsonNode *node, GError **errp)
     return read_root(type, node, false, errp);
 }
 
-/* json-glib's parser takes stack by depth, and this may run on a small one. */
-static bool check_nesting(const char *text, size_t len, GError **errp)
+/* How many members each object was given, to compare with how many it has. */
+static void count_member(JsonParser *parser, JsonObject *object, const char *name,
+                         gpointer opaque)
 {
-    unsigned depth = 0;
-    bool in_string = false;
+    GHashTable *counts = opaque;
+    guint n = GPOINTER_TO_UINT(g_hash_table_lookup(counts, object));
 
-    for (size_t i = 0; i < len; i++) {
-        if (in_string) {
-            in_string = text[i] != '"';
-            i += text[i] == '\\';
-        } else if (text[i] == '"') {
-            in_string = true;
-        } else if (text[i] == '[' || text[i] == '{') {
-            if (++depth > 2 * QAPI_MAX_DEPTH) {
-                g_set_error(errp, EMBR_ERROR, EMBR_ERROR_LIMIT,
-                            "JSON text: more than %d levels deep", 2 * QAPI_MAX_DEPTH);
-                return false;
-            }
-        } else if (text[i] == ']' || text[i] == '}') {
-            depth -= depth > 0;
+    g_hash_table_insert(counts, json_object_ref(object), GUINT_TO_POINTER(n + 1));
+}
+
+static bool check_unique_members(GHashTable *counts, GError **errp)
+{
+    GHashTableIter iter;
+    gpointer object, n;
+
+    g_hash_table_iter_init(&iter, counts);
+    while (g_hash_table_iter_next(&iter, &object, &n)) {
+        if (json_object_get_size(object) != GPOINTER_TO_UINT(n)) {
+            g_autoptr(GList) names = json_object_get_members(object);
+
+            g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                        "JSON text: the object that begins with member '%s' has a member "
+                        "twice", (const char *)names->data);
+            return false;
         }
     }
     return true;
@@ -449,22 +453,22 @@ static bool check_nesting(const char *text, size_t len, GError **errp)
 void *qapi_object_from_json_text(const QapiType *type, const char *text, gssize len,
                                  GError **errp)
 {
+    /* The value of a member that is replaced would be freed. */
+    g_autoptr(GHashTable) counts =
+        g_hash_table_new_full(NULL, NULL, (GDestroyNotify)json_object_unref, NULL);
     g_autoptr(JsonParser) parser = NULL;
-    JsonNode *root;
+    size_t bytes = len < 0 ? strlen(text) : (size_t)len;
 
-    if (!check_nesting(text, len < 0 ? strlen(text) : (size_t)len, errp)) {
+    if (!qapi_check_json_syntax(text, bytes, errp)) {
         return NULL;
     }
     parser = json_parser_new_immutable();
-    if (!json_parser_load_from_data(parser, text, len, errp)) {
+    g_signal_connect(parser, "object-member", G_CALLBACK(count_member), counts);
+    if (!json_parser_load_from_data(parser, text, bytes, errp) ||
+        !check_unique_members(counts, errp)) {
         return NULL;
     }
-    root = json_parser_get_root(parser);
-    if (!root) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID, "no JSON in the text");
-        return NULL;
-    }
-    return qapi_object_from_json(type, root, errp);
+    return qapi_object_from_json(type, json_parser_get_root(parser), errp);
 }
 
 void *qapi_object_from_keyval(const QapiType *type, const char *keyval,

@@ -15,4 +15,7 @@ bool qapi_member_is_present(const QapiMember *member, const void *object);
 /* The struct that the tag adds; NULL if none, or no union. */
 const QapiType *qapi_branch(const QapiType *type, const void *object);
 
+/* Whether text is one value in JSON, of bounded depth, with integers of 64 bits. */
+bool qapi_check_json_syntax(const char *text, size_t len, GError **errp);
+
 #endif

@@ -72,7 +72,6 @@ extern const QapiType qapi_type_uint8, qapi_type_uint16, qapi_type_uint32, qapi_
 
 enum {
     QAPI_MAX_DEPTH = 64,                /* of objects in objects, when reading */
-    QAPI_MAX_LIST = 1 << 20,            /* elements of a key=value list */
 };
 
 /* NULL is fine. */
@@ -102,6 +101,9 @@ void qapi_print_string(const char *text, GString *out);
 /* Strict: unknown and missing members, wrong types and numbers out of range are
  * errors that name the member: "'file.driver': ...". */
 void *qapi_object_from_json(const QapiType *type, JsonNode *node, GError **errp);
+/* The same from text (len -1: up to its NUL) that is exactly one value of JSON as in RFC
+ * 8259: no comments, no member twice, at most 2 * QAPI_MAX_DEPTH levels, integers of 64
+ * bits with a sign.  Errors of syntax name line and column. */
 void *qapi_object_from_json_text(const QapiType *type, const char *text, gssize len,
                                  GError **errp);
 
