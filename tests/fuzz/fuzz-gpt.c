@@ -50,7 +50,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
                                unsigned seed)
 {
     size = LLVMFuzzerMutate(data, size, max_size);
-    for (size_t pos = 512; seed % 8 && range_fits(pos, HEADER_BYTES, size); pos += 512) {
+    for (size_t pos = 512; seed % 8 && range_fits(pos, HEADER_BYTES, size);
+         pos += 512) {
         if (!memcmp(data + pos, "EFI PART", 8)) {
             mend_header(data, size, pos);
         }

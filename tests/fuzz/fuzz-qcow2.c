@@ -68,8 +68,8 @@ static void coroutine_fn try_status(BlockDriverState *bs)
         BlockDriverState *file = NULL;
         int64_t n = 0, map = 0;
         int depth = 0;
-        int ret = bdrv_co_block_status_above(bs, NULL, offset, length - offset, &n, &map,
-                                             &file, &depth);
+        int ret = bdrv_co_block_status_above(bs, NULL, offset, length - offset, &n,
+                                             &map, &file, &depth);
 
         if (ret < 0) {
             g_clear_pointer(&bs->error, g_error_free);
@@ -155,7 +155,8 @@ static void coroutine_fn try_image(void *opaque)
         drop(error);
     } else {
         const ImageInfoSpecificQCow2 *own = info->format_specific->u.qcow2.data;
-        g_autofree char *text = qapi_object_to_json_text(&qapi_type_image_info, info, true);
+        g_autofree char *text =
+            qapi_object_to_json_text(&qapi_type_image_info, info, true);
 
         g_assert_true(g_utf8_validate(text, -1, NULL));
         /* Only images with an external data file tell whether it is raw. */

@@ -15,7 +15,8 @@ static void check_text(const char *text)
     g_assert_true(!text || g_utf8_validate(text, -1, NULL));
 }
 
-static void coroutine_fn check_volume(const Volume *volume, const Volume *before, bool read)
+static void coroutine_fn check_volume(const Volume *volume, const Volume *before,
+                                      bool read)
 {
     const VolumeInfo *info = volume->info;
     g_autofree uint8_t *buf = g_malloc(READ_BYTES);
