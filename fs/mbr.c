@@ -137,6 +137,20 @@ static void add_entry(MbrReader *r, unsigned number, uint64_t first_lba,
     g_array_append_val(r->entries, part);
 }
 
+/* The last two entries of an extended boot record should be empty.  Like Linux, which
+ * the numbers are to agree with, take them for partitions if they are within the part
+ * that holds them, and within the extended partition. */
+static bool is_plausible(const MbrEntry *entry, uint64_t lba, uint64_t part_sectors,
+                         const MbrEntry *extended)
+{
+    uint64_t first = lba + le32_get(entry->first_lba);
+    uint64_t sectors = le32_get(entry->sectors);
+    uint64_t base = le32_get(extended->first_lba);
+
+    return range_fits(le32_get(entry->first_lba), sectors, part_sectors) &&
+           first >= base && range_fits(first - base, sectors, le32_get(extended->sectors));
+}
+
 /*
  * An extended partition is a chain of sectors like the MBR.  Each describes
  * partitions relative to itself, and the next of the chain relative to the start of
@@ -149,6 +163,7 @@ static void coroutine_fn read_extended(MbrReader *r, const MbrEntry *extended)
     const char *name = blk_name(r->disk);
     uint64_t base = le32_get(extended->first_lba);
     uint64_t lba = base;
+    uint64_t part_sectors = le32_get(extended->sectors);
 
     for (;;) {
         const MbrEntry *next = NULL;
@@ -193,7 +208,7 @@ static void coroutine_fn read_extended(MbrReader *r, const MbrEntry *extended)
             }
             if (is_extended(entry->type)) {
                 next = next ?: entry;
-            } else if (i < 2) {
+            } else if (i < 2 || is_plausible(entry, lba, part_sectors, extended)) {
                 add_entry(r, r->next_logical++, lba + le32_get(entry->first_lba), entry);
             }
         }
@@ -201,6 +216,7 @@ static void coroutine_fn read_extended(MbrReader *r, const MbrEntry *extended)
             return;
         }
         lba = base + le32_get(next->first_lba);
+        part_sectors = le32_get(next->sectors);
     }
 }
 

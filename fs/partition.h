@@ -14,10 +14,10 @@ enum {
 typedef struct __attribute__((packed)) MbrEntry {
     uint8_t boot_indicator;         /* 0x80: active */
     uint8_t first_chs[3];
-    uint8_t type;                   /* 0: unused */
+    uint8_t type;
     uint8_t last_chs[3];
     le32_t first_lba;
-    le32_t sectors;
+    le32_t sectors;                 /* 0: unused, whatever the type */
 } MbrEntry;
 G_STATIC_ASSERT(sizeof(MbrEntry) == 16);
 
@@ -37,7 +37,7 @@ static inline bool mbr_has_signature(const MbrSector *mbr)
 
 static inline bool mbr_entry_used(const MbrEntry *entry)
 {
-    return entry->type && le32_get(entry->sectors);
+    return le32_get(entry->sectors) != 0;
 }
 
 /* Adds a warning; after a hundred they are left out. */
