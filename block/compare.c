@@ -85,6 +85,7 @@ static bool coroutine_fn co_find_extent(Compare *c, Side *side, int64_t offset)
     }
     int ret = blk_co_block_status(side->blk, offset, end - offset, &n);
     if (ret < 0 || n <= 0) {
+        c->result->status_failed = !c->failed;
         fail(c, side->blk, "asking for block status", offset, ret < 0 ? -ret : EIO);
         return false;
     }

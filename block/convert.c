@@ -50,15 +50,9 @@ static void fail(Convert *c, BlockBackend *blk, const char *what, int64_t offset
 
 static bool coroutine_fn co_find_extent(Convert *c, int64_t offset)
 {
-    int64_t src_end = blk_length(c->src);
     int64_t n = 0;
+    int ret = blk_co_block_status(c->src, offset, blk_length(c->src) - offset, &n);
 
-    if (offset >= src_end) {
-        c->extent_is_zero = true;
-        c->extent_end = blk_length(c->target);
-        return true;
-    }
-    int ret = blk_co_block_status(c->src, offset, src_end - offset, &n);
     if (ret < 0 || n <= 0) {
         fail(c, c->src, "asking for block status", offset, ret < 0 ? -ret : EIO);
         return false;
@@ -77,7 +71,7 @@ static bool is_unbounded(const Convert *c, const Piece *piece)
 /* The next piece: as much of one kind as follows.  False at the end or on failure. */
 static bool coroutine_fn co_next_piece(Convert *c, Piece *piece)
 {
-    int64_t end = blk_length(c->target);
+    int64_t end = blk_length(c->src);
 
     *piece = (Piece){ .offset = c->next };
     while (c->next < end && !c->failed) {
@@ -225,7 +219,7 @@ bool coroutine_fn convert_co_copy(BlockBackend *src, BlockBackend *target,
                     G_GINT64_FORMAT, blk_name(target), blk_length(target), blk_length(src));
         return false;
     }
-    progress_set_total(progress, blk_length(target));
+    progress_set_total(progress, blk_length(src));
     co_mutex_init(&c.next_piece);
     co_run_workers(workers, co_convert_worker, &c);
     if (c.failed) {

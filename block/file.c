@@ -8,10 +8,8 @@
 #include <linux/fs.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
-#include "block/block-int.h"
-#include "block/filename.h"
+#include "block/file-int.h"
 
 enum {
     DIRECT_ALIGNMENT_DEFAULT = 4096,    /* where the kernel does not say */
@@ -46,8 +44,8 @@ static void note_io_error(BlockDriverState *bs, const char *what, int64_t offset
     bdrv_note_error(bs, error);
 }
 
-static bool open_descriptor(const char *path, int open_flags, int *fd, struct stat *st,
-                            GError **errp)
+bool file_open_descriptor(const char *path, int open_flags, int *fd, struct stat *st,
+                          GError **errp)
 {
     /* O_NONBLOCK: the open of a fifo must not wait for its other end. */
     *fd = open(path, open_flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0644);
@@ -68,7 +66,7 @@ static bool open_descriptor(const char *path, int open_flags, int *fd, struct st
     return true;
 }
 
-static bool device_length(int fd, const char *path, int64_t *length, GError **errp)
+bool file_device_length(int fd, const char *path, int64_t *length, GError **errp)
 {
     uint64_t bytes = 0;
 
@@ -112,16 +110,15 @@ static int coroutine_fn file_co_open(BlockDriverState *bs, const BlockdevOptions
     if (flags & BDRV_O_NOCACHE) {
         open_flags |= O_DIRECT;
     }
-    if (!open_descriptor(bs->filename, open_flags, &s->fd, &st, errp)) {
+    if (!file_open_descriptor(bs->filename, open_flags, &s->fd, &st, errp)) {
         return -EINVAL;
     }
     s->is_device = S_ISBLK(st.st_mode);
     bs->total_bytes = st.st_size;
-    if (s->is_device && !device_length(s->fd, bs->filename, &bs->total_bytes, errp)) {
+    if (s->is_device && !file_device_length(s->fd, bs->filename, &bs->total_bytes, errp)) {
         return -EINVAL;
     }
-    bs->identity = s->is_device ? (BlockIdentity){ G_MAXUINT64, st.st_rdev }
-                                : (BlockIdentity){ st.st_dev, st.st_ino };
+    bdrv_stat_identity(&st, &bs->identity);
     bs->limits.max_transfer = MAX_TRANSFER_BYTES;
     if (flags & BDRV_O_NOCACHE) {
         set_direct_limits(s, &bs->limits);
@@ -362,48 +359,6 @@ static bool file_has_zero_init(BlockDriverState *bs)
 {
     FileState *s = bs->opaque;
     return !s->is_device;
-}
-
-static bool prepare_created(int fd, const struct stat *st, const char *path,
-                            int64_t length, GError **errp)
-{
-    int64_t available = 0;
-
-    if (S_ISREG(st->st_mode)) {
-        if (ftruncate(fd, 0) < 0 || ftruncate(fd, length) < 0) {
-            error_set_errno(errp, errno, "'%s': cannot set the length to %"
-                            G_GINT64_FORMAT " bytes", path, length);
-            return false;
-        }
-        return true;
-    }
-    if (!device_length(fd, path, &available, errp)) {
-        return false;
-    }
-    if (available < length) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
-                    "'%s': the device has %" G_GINT64_FORMAT " bytes, %" G_GINT64_FORMAT
-                    " are needed", path, available, length);
-        return false;
-    }
-    return true;
-}
-
-static int coroutine_fn file_co_create(const char *filename, int64_t length, GError **errp)
-{
-    g_autofree char *path = filename_to_path(filename, errp);
-    struct stat st;
-    int fd = -1;
-
-    if (!path) {
-        return -EINVAL;
-    }
-    bool ok = open_descriptor(path, O_RDWR | O_CREAT, &fd, &st, errp) &&
-              prepare_created(fd, &st, path, length, errp);
-    if (fd >= 0) {
-        close(fd);
-    }
-    return ok ? 0 : -EIO;
 }
 
 static BlockDriver bdrv_file_driver = {

@@ -223,21 +223,13 @@ static gboolean identity_equal(gconstpointer a, gconstpointer b)
     return x->device == y->device && x->inode == y->inode;
 }
 
-static BlockIdentity *node_identity(BlockDriverState *bs)
-{
-    while (bs->file) {
-        bs = bs->file;
-    }
-    return &bs->identity;
-}
-
 /* False if one of the layers above bs is in the same file. */
 static bool note_layer(GHashTable *seen, BlockDriverState *bs)
 {
-    BlockIdentity *identity = node_identity(bs);
+    BlockIdentity identity = bdrv_identity(bs);
 
-    return (identity->device == 0 && identity->inode == 0) ||
-           g_hash_table_add(seen, identity);
+    return (identity.device == 0 && identity.inode == 0) ||
+           g_hash_table_add(seen, g_memdup2(&identity, sizeof(identity)));
 }
 
 static BlockDriverState *coroutine_fn co_open_backing(BlockDriverState *bs, int flags,
@@ -255,7 +247,8 @@ static BlockDriverState *coroutine_fn co_open_backing(BlockDriverState *bs, int 
 /* Opens what lies behind top, layer by layer. */
 static bool coroutine_fn co_open_chain(BlockDriverState *top, int flags, GError **errp)
 {
-    g_autoptr(GHashTable) seen = g_hash_table_new(identity_hash, identity_equal);
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(identity_hash, identity_equal,
+                                                       g_free, NULL);
     int backing_flags = flags & BDRV_O_NOCACHE;
 
     note_layer(seen, top);
@@ -322,7 +315,7 @@ char *bdrv_full_backing_filename(const BlockDriverState *bs)
 }
 
 bool coroutine_fn bdrv_co_create_image(const char *filename, const char *format,
-                                       int64_t length, GError **errp)
+                                       int64_t length, const char *keyval, GError **errp)
 {
     const BlockDriver *drv = bdrv_find_driver(format);
     GError *error = NULL;
@@ -336,7 +329,7 @@ bool coroutine_fn bdrv_co_create_image(const char *filename, const char *format,
                     "Empty images of format %s cannot be created", format);
         return false;
     }
-    if (drv->bdrv_co_create(filename, length, &error) < 0) {
+    if (drv->bdrv_co_create(filename, length, keyval, &error) < 0) {
         g_propagate_prefixed_error(errp, error, "Could not create ");
         return false;
     }

@@ -97,9 +97,10 @@ static bool raw_has_zero_init(BlockDriverState *bs)
     return bdrv_has_zero_init(bs->file);
 }
 
-static int coroutine_fn raw_co_create(const char *filename, int64_t length, GError **errp)
+static int coroutine_fn raw_co_create(const char *filename, int64_t length,
+                                      const char *keyval, GError **errp)
 {
-    return bdrv_find_driver("file")->bdrv_co_create(filename, length, errp);
+    return bdrv_find_driver("file")->bdrv_co_create(filename, length, keyval, errp);
 }
 
 static BlockDriver bdrv_raw = {

@@ -18,13 +18,6 @@ typedef struct BlockLimits {
     int64_t opt_transfer;           /* bytes that are best read at once: cluster, frame; 0: no wish */
 } BlockLimits;
 
-/* Which file of the host a protocol node stands for: two nodes of one identity
- * are one file, whatever they are called.  {0, 0}: not known. */
-typedef struct BlockIdentity {
-    uint64_t device;
-    uint64_t inode;
-} BlockIdentity;
-
 struct BlockDriverState {
     const BlockDriver *drv;
     void *opaque;                   /* drv->instance_size bytes, zeroed before open */
@@ -106,8 +99,11 @@ struct BlockDriver {
     /* See bdrv_content_digest(). */
     bool (*bdrv_content_digest)(BlockDriverState *bs, uint8_t digest[BDRV_DIGEST_BYTES]);
 
-    /* Makes an empty image of that many bytes at filename (for protocols and raw). */
-    int coroutine_fn (*bdrv_co_create)(const char *filename, int64_t length, GError **errp);
+    /* Makes an empty image of that many bytes at filename (for protocols and raw).
+     * keyval holds the -o options (may be NULL), parsed by the driver's own schema
+     * type.  On failure nothing is left that was not there before. */
+    int coroutine_fn (*bdrv_co_create)(const char *filename, int64_t length,
+                                       const char *keyval, GError **errp);
 
     /* Sinks: makes the image at filename by pulling from the whole of src,
      * instead of being pushed blocks.  keyval holds the -o options, parsed by
@@ -127,6 +123,10 @@ void bdrv_foreach_driver(void (*func)(const BlockDriver *drv, void *opaque), voi
  * NULL).  For drivers and tests that make nodes by other means than a name. */
 BlockDriverState *bdrv_new_node(const BlockDriver *drv, const char *filename, int flags,
                                 BlockDriverState *file);
+
+/* The identity of the file that st is of.  False if it cannot be a node. */
+struct stat;
+bool bdrv_stat_identity(const struct stat *st, BlockIdentity *identity);
 
 /* The bare file of that name; a relative one counts from parent's directory. */
 BlockDriverState *coroutine_fn bdrv_co_open_child(BlockDriverState *parent, const char *name,

@@ -24,6 +24,13 @@ typedef struct ImageInfo ImageInfo;
 typedef struct ImageCheck ImageCheck;
 typedef struct MapEntry MapEntry;
 
+/* Which file of the host a protocol node stands for: two nodes of one identity
+ * are one file, whatever they are called.  {0, 0}: not known. */
+typedef struct BlockIdentity {
+    uint64_t device;
+    uint64_t inode;
+} BlockIdentity;
+
 /* Open flags */
 enum {
     BDRV_O_RDWR       = 1 << 0,
@@ -73,9 +80,11 @@ BlockDriverState *coroutine_fn bdrv_co_open_over(BlockDriverState *file, const c
 /* A protocol node whose content is bytes (a reference of its own is taken); it
  * cannot be written.  name is for messages. */
 BlockDriverState *bdrv_new_memory(GBytes *bytes, const char *name);
-/* Makes an empty image of length bytes.  What was at filename is gone. */
+/* Makes an empty image of length bytes.  What was at filename is gone.  keyval: the
+ * -o options, NULL for none; parsed by the format's schema type.  On failure nothing
+ * is left at filename that was not there before. */
 bool coroutine_fn bdrv_co_create_image(const char *filename, const char *format,
-                                       int64_t length, GError **errp);
+                                       int64_t length, const char *keyval, GError **errp);
 BlockDriverState *bdrv_ref(BlockDriverState *bs);
 /* Closes the node when the last reference goes; children follow. Not while
  * requests are in flight. In or out of a coroutine. NULL is fine. */
@@ -91,6 +100,14 @@ bool bdrv_is_read_only(const BlockDriverState *bs);
 BlockDriverState *bdrv_backing(const BlockDriverState *bs);
 /* The node that holds this one's data and metadata; NULL for protocols. */
 BlockDriverState *bdrv_file(const BlockDriverState *bs);
+
+/* The identity of the file at path.  False if there is none that could be a node. */
+bool bdrv_path_identity(const char *path, BlockIdentity *identity);
+/* That of the file that holds bs; {0, 0} if not known. */
+BlockIdentity bdrv_identity(const BlockDriverState *bs);
+/* The protocol node that is that file, anywhere below bs or in its backing chain (not a
+ * reference); NULL if none is. */
+BlockDriverState *bdrv_find_file(BlockDriverState *bs, const BlockIdentity *identity);
 
 /* True if an image just created by bdrv_co_create_image() is known to read as
  * zeroes (a file is, a block device is not). */

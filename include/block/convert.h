@@ -16,7 +16,7 @@ typedef struct ConvertOptions {
                                    written; 0: all data is written.  qemu-img's -S, default 4096 */
 } ConvertOptions;
 
-/* Pushes src's blocks into target (same length or longer, the rest is zeroed).
+/* Pushes src's blocks into target (same length or longer, the rest stays as it is).
  * Pieces are written in any order.  Nothing is flushed.  sparse_bytes 0: what is
  * known to be zero is written, too. */
 bool coroutine_fn convert_co_copy(BlockBackend *src, BlockBackend *target,
@@ -26,6 +26,7 @@ bool coroutine_fn convert_co_copy(BlockBackend *src, BlockBackend *target,
 typedef struct CompareResult {
     bool identical;             /* strict: the sizes and what is allocated, too */
     bool size_differs;
+    bool status_failed;         /* on failure: block status, not data, could not be read */
     int64_t mismatch_offset;    /* of the first sector of 512 bytes that differs; -1 if none */
     bool status_differs;        /* strict: not the content there, but its block status */
     bool mismatch_in_tail;      /* beyond the shorter image's end, where only zeroes are equal */

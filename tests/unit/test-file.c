@@ -182,7 +182,7 @@ static void coroutine_fn co_test_write(void *opaque)
     g_autoptr(GError) error = NULL;
     g_autofree uint8_t *buf = g_malloc(BLOCK_BYTES);
 
-    ck_assert(bdrv_co_create_image(path, "raw", FILE_BYTES, &error));
+    ck_assert(bdrv_co_create_image(path, "raw", FILE_BYTES, NULL, &error));
     g_autoptr(BlockDriverState) bs = co_open(path, BDRV_O_RDWR);
     ck_assert(bdrv_has_zero_init(bs));
     for (unsigned i = 0; i < BLOCKS; i++) {
@@ -207,9 +207,73 @@ static void coroutine_fn co_test_write(void *opaque)
     ck_assert_int_eq(bdrv_co_pwrite_zeroes(bdrv_file(bs), FILE_BYTES, 1000, 0), 0);
     ck_assert_int_eq(bdrv_length(bdrv_file(bs)), FILE_BYTES + 1000);
 
-    ck_assert(bdrv_co_create_image(path, "raw", 512, &error));
+    ck_assert(bdrv_co_create_image(path, "raw", 512, NULL, &error));
     g_autoptr(BlockDriverState) again = co_open(path, 0);
     ck_assert_int_eq(bdrv_length(again), 512);
+}
+
+static void coroutine_fn co_test_create(void *opaque)
+{
+    g_autofree char *path = file_path("created.img");
+    g_autofree char *link = file_path("created.link");
+    g_autoptr(GError) error = NULL;
+    struct stat st;
+
+    for (int i = 0; i < 3; i++) {
+        static const char *const options[] = { "preallocation=off", "preallocation=falloc",
+                                               "preallocation=full" };
+        ck_assert(bdrv_co_create_image(path, "raw", FILE_BYTES + 1, options[i], &error));
+        ck_assert_int_eq(stat(path, &st), 0);
+        ck_assert_int_eq(st.st_size, FILE_BYTES + 1);
+        ck_assert_int_eq(st.st_blocks * 512 >= FILE_BYTES, i > 0);
+    }
+
+    /* What fails leaves what was there, and nothing else. */
+    ck_assert(!bdrv_co_create_image(path, "raw", 512, "preallocation=some", &error));
+    g_clear_error(&error);
+    ck_assert(!bdrv_co_create_image(path, "raw", 512, "size=1", &error));
+    ck_assert_ptr_nonnull(strstr(error->message, "size"));
+    g_clear_error(&error);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_size, FILE_BYTES + 1);
+    unlink(path);
+    unlink(link);
+    ck_assert_int_eq(symlink("created.img", link), 0);
+    ck_assert(!bdrv_co_create_image(link, "raw", G_MAXINT64, NULL, &error));
+    ck_assert_int_eq(lstat(path, &st), -1);
+    ck_assert_int_eq(lstat(link, &st), 0);
+}
+
+static void coroutine_fn co_test_identity(void *opaque)
+{
+    g_autofree char *path = make_file("identity.img");
+    g_autofree char *link = file_path("identity.link");
+    g_autofree char *other = file_path("identity.other");
+    g_autofree char *overlay = file_path("identity.overlay");
+    g_autoptr(BlockDriverState) bs = co_open(path, 0);
+    BlockIdentity identity, own = bdrv_identity(bs);
+
+    unlink(link);
+    unlink(other);
+    ck_assert_int_eq(symlink(path, link), 0);
+    ck_assert(bdrv_path_identity(link, &identity));
+    ck_assert(identity.device == own.device && identity.inode == own.inode);
+    ck_assert_ptr_eq(bdrv_find_file(bs, &identity), bdrv_file(bs));
+    ck_assert(!bdrv_path_identity(other, &identity));
+    ck_assert(!bdrv_path_identity(dir, &identity));
+    ck_assert(g_file_set_contents(other, "other", -1, NULL));
+    ck_assert(bdrv_path_identity(other, &identity));
+    ck_assert_ptr_null(bdrv_find_file(bs, &identity));
+    identity = (BlockIdentity){ 0 };
+    ck_assert_ptr_null(bdrv_find_file(bs, &identity));
+
+    /* In a chain, too. */
+    ck_assert(g_file_set_contents(overlay, "linked identity.link\n", -1, NULL));
+    g_autoptr(BlockDriverState) top = co_open(overlay, 0);
+    ck_assert(bdrv_path_identity(path, &identity));
+    ck_assert_ptr_eq(bdrv_find_file(top, &identity), bdrv_file(bdrv_backing(top)));
+    ck_assert(bdrv_path_identity(overlay, &identity));
+    ck_assert_ptr_eq(bdrv_find_file(top, &identity), bdrv_file(top));
 }
 
 static void coroutine_fn co_test_refused(void *opaque)
@@ -228,9 +292,9 @@ static void coroutine_fn co_test_refused(void *opaque)
     g_clear_error(&error);
     ck_assert_ptr_null(bdrv_co_open_image("", NULL, 0, &error));
     g_clear_error(&error);
-    ck_assert(!bdrv_co_create_image(dir, "raw", 512, &error));
+    ck_assert(!bdrv_co_create_image(dir, "raw", 512, NULL, &error));
     g_clear_error(&error);
-    ck_assert(!bdrv_co_create_image(fifo, "no-such-format", 512, &error));
+    ck_assert(!bdrv_co_create_image(fifo, "no-such-format", 512, NULL, &error));
 }
 
 static void coroutine_fn co_test_json(void *opaque)
@@ -393,6 +457,9 @@ static void coroutine_fn co_test_convert(void *opaque)
     const CompareResult same = { .identical = true, .mismatch_offset = -1 };
     const CompareResult longer = { .identical = true, .size_differs = true,
                                    .mismatch_offset = -1 };
+    /* What is beyond the source's end stays as it is. */
+    const CompareResult junk_follows = { .size_differs = true, .mismatch_in_tail = true,
+                                         .mismatch_offset = FILE_BYTES };
     static const ConvertOptions options[] = {
         { 8, true, 4096 }, { 1, true, 4096 }, { 16, false, 4096 },
         { 3, true, 512 },  { 3, true, 1 << 20 }, { 4, true, 0 }, { 2, false, 0 },
@@ -401,7 +468,7 @@ static void coroutine_fn co_test_convert(void *opaque)
     for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {
         for (int64_t more = 0; more <= 512 * 1000; more += 512 * 1000) {
             g_autoptr(GError) error = NULL;
-            ck_assert(bdrv_co_create_image(dst, "raw", FILE_BYTES + more, &error));
+            ck_assert(bdrv_co_create_image(dst, "raw", FILE_BYTES + more, NULL, &error));
             if (!options[i].target_is_zero) {
                 g_autofree uint8_t *junk = g_malloc(FILE_BYTES + more);
                 memset(junk, 0x55, FILE_BYTES + more);
@@ -410,10 +477,12 @@ static void coroutine_fn co_test_convert(void *opaque)
             g_autoptr(BlockBackend) from = co_open_blk(src, 0);
             g_autoptr(BlockBackend) to = co_open_blk(dst, BDRV_O_RDWR);
             ck_assert(convert_co_copy(from, to, &options[i], NULL, &error));
-            co_check_equal(src, dst, false, more ? &longer : &same);
+            co_check_equal(src, dst, false,
+                           !more ? &same : options[i].target_is_zero ? &longer : &junk_follows);
             if (options[i].sparse_bytes == 0) {
-                ck_assert_int_ge(allocated_bytes(dst), FILE_BYTES + more);
-            } else if (options[i].sparse_bytes <= BLOCK_BYTES && keeps_holes(src)) {
+                ck_assert_int_ge(allocated_bytes(dst), FILE_BYTES);
+            } else if (options[i].sparse_bytes <= BLOCK_BYTES && keeps_holes(src) &&
+                       (!more || options[i].target_is_zero)) {
                 /* The filesystem's own blocks may count, too. */
                 ck_assert_int_lt(llabs(allocated_bytes(dst) - allocated_bytes(src)),
                                  BLOCK_BYTES);
@@ -422,7 +491,7 @@ static void coroutine_fn co_test_convert(void *opaque)
     }
 
     g_autoptr(GError) error = NULL;
-    ck_assert(bdrv_co_create_image(dst, "raw", 512, &error));
+    ck_assert(bdrv_co_create_image(dst, "raw", 512, NULL, &error));
     g_autoptr(BlockBackend) from = co_open_blk(src, 0);
     g_autoptr(BlockBackend) to = co_open_blk(dst, BDRV_O_RDWR);
     ck_assert(!convert_co_copy(from, to, &options[0], NULL, &error));
@@ -494,6 +563,8 @@ static const Case cases[] = {
     { "shrunk file", co_test_shrunk_file },
     { "direct", co_test_direct },
     { "write", co_test_write },
+    { "create", co_test_create },
+    { "identity", co_test_identity },
     { "refused", co_test_refused },
     { "json", co_test_json },
     { "chain", co_test_chain },
