@@ -17,7 +17,11 @@ static const struct {
     const char *summary;
     int (*run)(int argc, char **argv);
 } commands[] = {
+    { "check", "find damage in an image", img_check },
+    { "compare", "compare the disks in two images", img_compare },
+    { "convert", "make an image of another format", img_convert },
     { "info", "show an image's format, sizes, snapshots and backing chain", img_info },
+    { "map", "show what is stored where", img_map },
 };
 
 static void print_format(const BlockDriver *drv, void *opaque)
