@@ -2,6 +2,7 @@
 # Backing chains: names, formats, loops, missing files, and what is read through them.
 source "$(dirname "$0")/common.sh"
 need qemu-img qemu-io cmp
+find_aio_modes
 
 mkdir -p images/deep
 random_file images/base.raw $((3 << 20)) 5
@@ -22,7 +23,7 @@ check_chain()
     "$EMBR_IMG" compare -q "$image" ref.raw
     qemu-img map --output=json "$image" >ref
     "$EMBR_IMG" map --output=json "$image" >out
-    same_json ref out "map of $image"
+    same ref out "map of $image"
     qemu-img map "$image" >ref
     "$EMBR_IMG" map "$image" >out
     same ref out "map of $image for people"
@@ -34,22 +35,13 @@ check_chain()
     same ref out "info of $image for people"
 }
 
-for aio in io_uring threads; do
+for aio in $AIO_MODES; do
     export EMBR_AIO=$aio
     check_chain images/top.qcow2
     (cd images && check_chain top.qcow2)
     (cd images/deep && check_chain ../top.qcow2)
     check_chain "$PWD/images/deep/middle.qcow2"
 done
-
-# A format that is not recorded is found from content.
-qemu-img rebase -u -b ../base.raw -F '' images/deep/middle.qcow2 2>/dev/null ||
-    python3 - <<'END'
-END
-rm -f out.raw ref.raw
-"$EMBR_IMG" convert -O raw images/top.qcow2 out.raw
-qemu-img convert -O raw images/top.qcow2 ref.raw
-same ref.raw out.raw "chain with a format that is not recorded"
 
 # A long chain, at once and in good time.
 qemu-img create -q -f qcow2 link0.qcow2 1M
@@ -67,10 +59,12 @@ qemu-img create -q -u -f qcow2 -b b.qcow2 -F qcow2 a.qcow2 1M
 qemu-img create -q -u -f qcow2 -b ./a.qcow2 -F qcow2 b.qcow2 1M
 expect_failure 1 "'./a.qcow2': the backing chain is a loop" \
     timeout 10 "$EMBR_IMG" convert -O raw a.qcow2 loop.raw
-qemu-img create -q -u -f qcow2 -b self.qcow2 -F qcow2 self.qcow2 1M
+qemu-img create -q -f qcow2 self.qcow2 1M
+qemu-img rebase -u -b self.qcow2 -F qcow2 self.qcow2
 expect_failure 1 "is a loop" timeout 10 "$EMBR_IMG" convert -O raw self.qcow2 loop.raw
 qemu-img create -q -u -f qcow2 -b images/base.raw -F qcow2 wrong.qcow2 1M
 expect_failure 1 "'images/base.raw': Image is not in qcow2 format" \
     "$EMBR_IMG" convert -O raw wrong.qcow2 wrong.raw
-ls ./*.raw | grep -vE 'out|ref' && fail "a failed convert left its target"
-true
+for target in lost loop wrong; do
+    [ ! -e $target.raw ] || fail "a failed convert left $target.raw"
+done

@@ -3,13 +3,14 @@
 source "$(dirname "$0")/common.sh"
 need qemu-img cmp
 need_loop
+find_aio_modes
 
 random_file data.raw $((6 << 20)) 11
 truncate -s 20M data.raw
 for sector in 512 4096; do
     head -c 20M /dev/zero | tr '\0' U >disk.img
     attach_loop disk.img -b $sector
-    for aio in io_uring threads; do
+    for aio in $AIO_MODES; do
         export EMBR_AIO=$aio
         qemu-img info --output=json -f raw "$LOOP" >ref
         "$EMBR_IMG" info --output=json "$LOOP" >out
@@ -31,4 +32,4 @@ for sector in 512 4096; do
 done
 
 truncate -s 21M big.raw
-expect_failure 1 "" "$EMBR_IMG" convert -n -O raw big.raw "$LOOP"
+expect_failure 1 "$LOOP: the target has 20971520 bytes, the source 22020096" "$EMBR_IMG" convert -n -O raw big.raw "$LOOP"

@@ -2,6 +2,7 @@
 # Raw images with holes: convert, map, info and compare do what qemu-img does.
 source "$(dirname "$0")/common.sh"
 need qemu-img python3 cmp
+find_aio_modes
 
 # Data, runs of written zeroes of many lengths, and holes; SIZE may be odd.
 make_raw()
@@ -39,7 +40,7 @@ make_raw odd.raw $(((9 << 20) + 1000))
 make_raw tiny.raw 1
 : >empty.raw
 
-for aio in io_uring threads; do
+for aio in $AIO_MODES; do
     export EMBR_AIO=$aio
     for image in even odd tiny empty; do
         rm -f out.raw ref.raw

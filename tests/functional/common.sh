@@ -71,6 +71,17 @@ need_loop()
     losetup -f >/dev/null 2>&1 || skip "no loop device to be had"
 }
 
+# Sets AIO_MODES to the values of EMBR_AIO that work here.
+find_aio_modes()
+{
+    AIO_MODES=threads
+    : >"$TEST_DIR/.probe"
+    if EMBR_AIO=io_uring "$EMBR_IMG" info "$TEST_DIR/.probe" >/dev/null 2>&1; then
+        AIO_MODES="io_uring threads"
+    fi
+    rm "$TEST_DIR/.probe"
+}
+
 # attach_loop FILE [LOSETUP-OPTION...]: sets LOOP to a device that is released at the
 # end.
 attach_loop()

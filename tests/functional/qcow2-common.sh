@@ -4,12 +4,7 @@
 
 need qemu-img qemu-io python3
 
-AIO_MODES=threads
-truncate -s 512 probe.raw
-if EMBR_AIO=io_uring "$EMBR_IMG" convert -f raw -O raw probe.raw probe.out 2>/dev/null; then
-    AIO_MODES="io_uring threads"
-fi
-rm -f probe.raw probe.out
+find_aio_modes
 
 # qcow2_ops SEED DISK-BYTES CLUSTER-BYTES KIND [COUNT]: prints qemu-io commands, one a
 # line, that leave every sort of cluster behind.  KIND is "compress" if compressed
