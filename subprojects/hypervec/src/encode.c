@@ -1,0 +1,132 @@
+/* Content to counts: the n-grams that are sampled, and their items. */
+#include "kernels.h"
+
+#include <string.h>
+
+/* Positions whose n-grams are sampled in one go. */
+#define BLOCK_POSITIONS 4096
+/* Between two clamps counts can grow by no more than this times ITEM_TRITS. */
+#define ROUND_POSITIONS ((size_t)1 << 24)
+#define ITEM_TRITS 4
+
+/*
+ * One n-gram in 2^shift is sampled.  Short contents need a denser sample, and what a
+ * sparser one takes is among what a denser one takes.
+ */
+#define DENSEST_SHIFT 1
+#define SPARSEST_SHIFT 5
+#define DENSEST_BYTES 4096
+
+/* How many n-grams are taken of content that has none that are sampled. */
+#define FALLBACK_POSITIONS 256
+
+#define RECENT_SLOTS 4096
+
+typedef struct Encoder {
+    int32_t *counts;
+    uint32_t dimension;
+    uint32_t recent[RECENT_SLOTS];
+} Encoder;
+
+static int32_t sample_limit(size_t len)
+{
+    int shift = DENSEST_SHIFT;
+
+    for (size_t bytes = DENSEST_BYTES; bytes < len && shift < SPARSEST_SHIFT;
+         bytes *= 2) {
+        shift++;
+    }
+    return (int32_t)(INT32_MAX - (UINT32_MAX >> shift));
+}
+
+static uint64_t mix(uint64_t x)
+{
+    x = (x ^ 0x9E3779B97F4A7C15) * 0xD6E8FEB86659FD93;
+    x = (x ^ (x >> 32)) * 0xD6E8FEB86659FD93;
+    return x ^ (x >> 32);
+}
+
+/* Adds the item of an n-gram, unless it was added a moment ago. */
+static inline void add_ngram(Encoder *e, uint64_t ngram)
+{
+    uint64_t hash = mix(ngram);
+    uint32_t *recent = &e->recent[hash >> 52];
+    uint32_t mark = (uint32_t)hash | 1;
+
+    if (*recent == mark) {
+        return;
+    }
+    *recent = mark;
+    for (int i = 0; i < ITEM_TRITS; i++) {
+        uint32_t place =
+            (uint32_t)(uint16_t)(hash >> (16 * i)) * (2 * e->dimension) >> 16;
+
+        e->counts[place / 2] += place % 2 ? -1 : 1;
+    }
+}
+
+static void clamp_counts(int32_t *counts, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        counts[i] = clamp_count(counts[i]);
+    }
+}
+
+/* Adds what is sampled at the first n positions; returns how many those were. */
+static size_t add_sampled(const HypervecSpace *space, Encoder *e, const uint8_t *data,
+                          size_t n, int32_t limit)
+{
+    uint16_t positions[BLOCK_POSITIONS + SAMPLE_SLACK];
+    size_t total = 0;
+
+    for (size_t at = 0; at < n; at += BLOCK_POSITIONS) {
+        uint32_t block =
+            n - at < BLOCK_POSITIONS ? (uint32_t)(n - at) : BLOCK_POSITIONS;
+        size_t taken = space->kernel->sample(data + at, block, limit, positions);
+
+        for (size_t i = 0; i < taken; i++) {
+            add_ngram(e, le64_load(data + at + positions[i]));
+        }
+        total += taken;
+    }
+    return total;
+}
+
+/* Content shorter than an n-gram: its bytes, zeros, and its length in the last. */
+static uint64_t short_ngram(const uint8_t *data, size_t len)
+{
+    uint8_t bytes[HYPERVEC_NGRAM_BYTES] = { 0 };
+
+    memcpy(bytes, data, len);
+    bytes[HYPERVEC_NGRAM_BYTES - 1] = (uint8_t)len;
+    return le64_load(bytes);
+}
+
+void hypervec_encode(const HypervecSpace *space, int32_t *counts, const void *data,
+                     size_t len)
+{
+    const uint8_t *bytes = data;
+    Encoder e = { .counts = counts, .dimension = space->dimension };
+    size_t n = len < HYPERVEC_NGRAM_BYTES ? 0 : len - HYPERVEC_NGRAM_BYTES + 1;
+    size_t taken = 0;
+
+    if (len == 0) {
+        return;
+    }
+    for (size_t at = 0; at < n; at += ROUND_POSITIONS) {
+        size_t round = n - at < ROUND_POSITIONS ? n - at : ROUND_POSITIONS;
+
+        taken += add_sampled(space, &e, bytes + at, round, sample_limit(len));
+        clamp_counts(counts, space->dimension);
+    }
+    if (taken > 0) {
+        return;
+    }
+    if (n == 0) {
+        add_ngram(&e, short_ngram(bytes, len));
+    } else {
+        add_sampled(space, &e, bytes, n < FALLBACK_POSITIONS ? n : FALLBACK_POSITIONS,
+                    INT32_MIN);
+    }
+    clamp_counts(counts, space->dimension);
+}

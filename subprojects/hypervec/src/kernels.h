@@ -1,0 +1,69 @@
+/* The loops that are worth writing for a vector unit. */
+#ifndef HYPERVEC_KERNELS_H
+#define HYPERVEC_KERNELS_H
+
+#include "hypervec/hypervec.h"
+
+/*
+ * All words are those of one plane, a multiple of 8; all counts are a multiple of 512
+ * and lie within +-HYPERVEC_COUNT_MAX before and after.
+ */
+struct HypervecKernel {
+    const char *name;
+    bool (*supported)(void);
+    /*
+     * Writes the positions p < n, ascending, at which sample_hash() is more than limit,
+     * and returns how many they are.  Reads data[0 .. n + HYPERVEC_NGRAM_BYTES - 2];
+     * positions has room for n + SAMPLE_SLACK.
+     */
+    size_t (*sample)(const uint8_t *data, uint32_t n, int32_t limit,
+                     uint16_t *positions);
+    void (*bundle)(int32_t *counts, const uint64_t *nonzero, const uint64_t *negative,
+                   size_t words, int32_t weight);
+    void (*counts_add)(int32_t *counts, const int32_t *more, size_t n);
+    /* How many counts are at least `least`, which is positive, or at most -least. */
+    uint32_t (*strong)(const int32_t *counts, size_t n, int32_t least);
+    void (*bind)(uint64_t *out, const uint64_t *a, const uint64_t *b, size_t words);
+    /* active[i] is the number of trits of vector i that are not zero; may be NULL. */
+    void (*dots)(int32_t *out, uint32_t *active, const uint64_t *query,
+                 const uint64_t *vectors, size_t n, size_t words);
+};
+
+#define SAMPLE_SLACK 4
+#define SAMPLE_MULTIPLIER_LOW 0x9E3779B1u
+#define SAMPLE_MULTIPLIER_HIGH 0x85EBCA77u
+
+static inline uint32_t le32_load(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+           (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t le64_load(const uint8_t *p)
+{
+    return le32_load(p) | (uint64_t)le32_load(p + 4) << 32;
+}
+
+static inline int32_t sample_hash(const uint8_t *p)
+{
+    return (int32_t)(le32_load(p) * SAMPLE_MULTIPLIER_LOW +
+                     le32_load(p + 4) * SAMPLE_MULTIPLIER_HIGH);
+}
+
+static inline int32_t clamp_count(int64_t count)
+{
+    if (count > HYPERVEC_COUNT_MAX) {
+        return HYPERVEC_COUNT_MAX;
+    }
+    return count < -HYPERVEC_COUNT_MAX ? -HYPERVEC_COUNT_MAX : (int32_t)count;
+}
+
+size_t hypervec_sample_portable(const uint8_t *data, uint32_t n, int32_t limit,
+                                uint16_t *positions);
+
+extern const HypervecKernel hypervec_kernel_portable;
+#if defined(__x86_64__)
+extern const HypervecKernel hypervec_kernel_avx2;
+#endif
+
+#endif

@@ -1,0 +1,236 @@
+/* Every kernel gives what the portable one gives. */
+#include "common.h"
+#include "kernels.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SAMPLE_POSITIONS 4096
+#define GUARD 64
+
+static const HypervecKernel *const portable = &hypervec_kernel_portable;
+
+static int32_t random_count(Random *r)
+{
+    switch (random_below(r, 4)) {
+    case 0:
+        return HYPERVEC_COUNT_MAX - (int32_t)random_below(r, 3);
+    case 1:
+        return -HYPERVEC_COUNT_MAX + (int32_t)random_below(r, 3);
+    default:
+        return (int32_t)random_below(r, 17) - 8;
+    }
+}
+
+static void fill_counts(Random *r, int32_t *counts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        counts[i] = random_count(r);
+    }
+}
+
+START_TEST(the_list_ends_with_portable)
+{
+    const HypervecKernel *const *k = hypervec_kernels();
+
+    while (k[1]) {
+        k++;
+    }
+    ck_assert_ptr_eq(*k, portable);
+    ck_assert_str_eq(hypervec_kernel_name(*k), "portable");
+}
+END_TEST
+
+#if defined(__x86_64__)
+START_TEST(avx2_is_used_where_it_can_be)
+{
+    bool listed = false;
+
+    for (const HypervecKernel *const *k = hypervec_kernels(); *k; k++) {
+        listed |= strcmp(hypervec_kernel_name(*k), "avx2") == 0;
+    }
+    ck_assert_int_eq(listed, __builtin_cpu_supports("avx2") != 0);
+}
+END_TEST
+#endif
+
+static void compare_sample(const HypervecKernel *kernel, const uint8_t *data,
+                           uint32_t n, int32_t limit)
+{
+    uint16_t expected[SAMPLE_POSITIONS + SAMPLE_SLACK];
+    uint16_t found[SAMPLE_POSITIONS + SAMPLE_SLACK];
+    size_t taken = portable->sample(data, n, limit, expected);
+
+    ck_assert_uint_eq(kernel->sample(data, n, limit, found), taken);
+    ck_assert_int_eq(memcmp(found, expected, taken * sizeof(*found)), 0);
+}
+
+START_TEST(sample)
+{
+    static const int32_t limits[] = { INT32_MIN,  -1, 0, INT32_MAX / 2, INT32_MAX - 64,
+                                      INT32_MAX };
+    /* Data ends where the buffer does, so that memory checkers see reads past it. */
+    uint8_t *data = malloc(SAMPLE_POSITIONS + HYPERVEC_NGRAM_BYTES - 1);
+    Random r = { 1 };
+
+    for (const HypervecKernel *const *k = hypervec_kernels(); *k; k++) {
+        for (int round = 0; round < 300; round++) {
+            uint32_t n =
+                round < 150 ? (uint32_t)round : random_below(&r, SAMPLE_POSITIONS + 1);
+            uint32_t start = SAMPLE_POSITIONS - n;
+
+            random_bytes(&r, data, SAMPLE_POSITIONS + HYPERVEC_NGRAM_BYTES - 1);
+            for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+                compare_sample(*k, data + start, n, limits[i]);
+            }
+            memset(data, round, SAMPLE_POSITIONS + HYPERVEC_NGRAM_BYTES - 1);
+            compare_sample(*k, data + start, n, INT32_MAX / 2);
+        }
+    }
+    free(data);
+}
+END_TEST
+
+START_TEST(bundle)
+{
+    static const int32_t weights[] = { 0,  1,   -1, HYPERVEC_COUNT_MAX,
+                                       -7, 100, -HYPERVEC_COUNT_MAX };
+    HypervecSpace space = make_space(1024);
+    uint64_t v[HYPERVEC_WORDS(1024) + 1];
+    int32_t expected[1024 + 1], found[1024 + 1];
+    Random r = { 2 };
+
+    for (const HypervecKernel *const *k = hypervec_kernels(); *k; k++) {
+        for (uint32_t round = 0; round < 60; round++) {
+            uint64_t *at = v + round % 2;
+            int32_t weight = weights[round % 7];
+
+            random_vector(&r, &space, at, round * 20);
+            fill_counts(&r, expected, 1025);
+            memcpy(found, expected, sizeof(found));
+            portable->bundle(expected + 1, at, at + 16, 16, weight);
+            (*k)->bundle(found + 1, at, at + 16, 16, weight);
+            ck_assert_int_eq(memcmp(found, expected, sizeof(found)), 0);
+        }
+    }
+}
+END_TEST
+
+START_TEST(counts_add_and_strong)
+{
+    static const int32_t leasts[] = { 1, 2, 7, 8, HYPERVEC_COUNT_MAX - 1,
+                                      HYPERVEC_COUNT_MAX, HYPERVEC_COUNT_MAX + 1 };
+    int32_t expected[1537], found[1537], more[1537];
+    Random r = { 3 };
+
+    for (const HypervecKernel *const *k = hypervec_kernels(); *k; k++) {
+        for (int round = 0; round < 50; round++) {
+            fill_counts(&r, expected, 1537);
+            fill_counts(&r, more, 1537);
+            memcpy(found, expected, sizeof(found));
+            portable->counts_add(expected + 1, more + round % 2, 1536);
+            (*k)->counts_add(found + 1, more + round % 2, 1536);
+            ck_assert_int_eq(memcmp(found, expected, sizeof(found)), 0);
+            for (size_t i = 0; i < sizeof(leasts) / sizeof(*leasts); i++) {
+                ck_assert_uint_eq((*k)->strong(found + 1, 1536, leasts[i]),
+                                  portable->strong(found + 1, 1536, leasts[i]));
+            }
+        }
+    }
+}
+END_TEST
+
+START_TEST(bind_and_dots)
+{
+    static uint64_t a[WORDS_MAX + 1], b[4 * WORDS_MAX + 1];
+    static uint64_t expected[WORDS_MAX], found[WORDS_MAX];
+    Random r = { 4 };
+
+    for (uint32_t dimension = 512; dimension <= HYPERVEC_DIMENSION_MAX;
+         dimension += dimension < 4096 ? 512 : 7168) {
+        HypervecSpace space = make_space(dimension);
+        size_t words = hypervec_words(&space) / 2;
+
+        for (uint32_t density = 0; density <= 4; density++) {
+            random_vector(&r, &space, a + 1, dimension / 4 * density);
+            for (uint32_t i = 0; i < 4; i++) {
+                random_vector(&r, &space, b + 1 + i * 2 * words,
+                              dimension / 3 * ((density + i) % 4));
+            }
+            for (const HypervecKernel *const *k = hypervec_kernels(); *k; k++) {
+                int32_t dots[2][4];
+                uint32_t active[2][4];
+
+                portable->bind(expected, a + 1, b + 1, words);
+                (*k)->bind(found, a + 1, b + 1, words);
+                ck_assert(same_vector(&space, found, expected));
+                portable->dots(dots[0], active[0], a + 1, b + 1, 4, words);
+                (*k)->dots(dots[1], active[1], a + 1, b + 1, 4, words);
+                ck_assert_int_eq(memcmp(dots[0], dots[1], sizeof(dots[0])), 0);
+                ck_assert_int_eq(memcmp(active[0], active[1], sizeof(active[0])), 0);
+                (*k)->dots(dots[1], NULL, a + 1, b + 1, 4, words);
+                ck_assert_int_eq(memcmp(dots[0], dots[1], sizeof(dots[0])), 0);
+            }
+        }
+    }
+}
+END_TEST
+
+/* The sums of a dense vector are those that come nearest to overflowing a byte. */
+START_TEST(dots_of_dense_vectors)
+{
+    static uint64_t a[WORDS_MAX], b[WORDS_MAX];
+    HypervecSpace space = make_space(HYPERVEC_DIMENSION_MAX);
+
+    memset(a, 0xFF, sizeof(a));
+    memset(b, 0xFF, sizeof(b) / 2);
+    for (const HypervecKernel *const *k = hypervec_kernels(); *k; k++) {
+        space.kernel = *k;
+        ck_assert_int_eq(hypervec_dot(&space, a, a), HYPERVEC_DIMENSION_MAX);
+        ck_assert_int_eq(hypervec_dot(&space, a, b), -HYPERVEC_DIMENSION_MAX);
+        ck_assert_uint_eq(hypervec_active(&space, b), HYPERVEC_DIMENSION_MAX);
+    }
+}
+END_TEST
+
+START_TEST(encode_and_threshold)
+{
+    uint8_t *data = malloc(100000 + GUARD);
+    Random r = { 5 };
+
+    random_bytes(&r, data, 100000 + GUARD);
+    memset(data + 20000, 'x', 3000);
+    memcpy(data + 50000, data, 20000);
+    for (uint32_t dimension = 512; dimension <= 4096; dimension += 512) {
+        HypervecSpace space = make_space(dimension);
+
+        for (int round = 0; round < 40; round++) {
+            size_t len = round < 20 ? (size_t)round : random_below(&r, 100000);
+            const uint8_t *start = data + random_below(&r, GUARD);
+            static int32_t counts[2][4096];
+            static uint64_t v[2][HYPERVEC_WORDS(4096)];
+
+            memset(counts[0], 0, sizeof(counts[0]));
+            space.kernel = portable;
+            hypervec_encode(&space, counts[0], start, len);
+            hypervec_threshold(&space, v[0], counts[0], dimension / 10);
+            for (const HypervecKernel *const *k = hypervec_kernels(); *k; k++) {
+                memset(counts[1], 0, sizeof(counts[1]));
+                space.kernel = *k;
+                hypervec_encode(&space, counts[1], start, len);
+                hypervec_threshold(&space, v[1], counts[1], dimension / 10);
+                ck_assert_int_eq(memcmp(counts[0], counts[1], dimension * 4), 0);
+                ck_assert(same_vector(&space, v[0], v[1]));
+            }
+        }
+    }
+    free(data);
+}
+END_TEST
+
+RUN_TESTS("kernels", the_list_ends_with_portable,
+#if defined(__x86_64__)
+          avx2_is_used_where_it_can_be,
+#endif
+          sample, bundle, counts_add_and_strong, bind_and_dots, dots_of_dense_vectors,
+          encode_and_threshold)
