@@ -21,6 +21,10 @@ typedef struct FsNode {
 } FsNode;
 
 enum {
+    FS_TREE_MAX_SYMLINKS = 40,
+};
+
+enum {
     FS_RESOLVE_NOFOLLOW = 1 << 0,       /* do not follow a symlink in the last part */
 };
 
@@ -30,13 +34,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsTree, fs_tree_free)
 
 const VolumeTable *fs_tree_volumes(const FsTree *tree);
 bool fs_tree_is_bare(const FsTree *tree);
+/* What was odd so far about the table and about the filesystems opened. */
+void fs_tree_foreach_warning(const FsTree *tree,
+                             void (*func)(const char *text, void *opaque), void *opaque);
 
 /* Opens the volume's filesystem when first asked; errors name the volume and say
  * what is on it. */
 Filesystem *coroutine_fn fs_tree_co_filesystem(FsTree *tree, Volume *volume, GError **errp);
 
 /* Symlinks are followed as the guest would: absolute ones start at their
- * volume's root; ".." at the root stays there; 40 of them are too many. */
+ * volume's root; ".." at a volume's root stays there; more than 40 of them are too
+ * many.  A path that ends in '/' names a directory, also through a symlink. */
 bool coroutine_fn fs_tree_co_resolve(FsTree *tree, const char *path, unsigned flags,
                                      FsNode *node, GError **errp);
 
