@@ -5,10 +5,13 @@
 #ifndef EMBR_TOOLS_COMMANDS_H
 #define EMBR_TOOLS_COMMANDS_H
 
+int img_cat(int argc, char **argv);
 int img_check(int argc, char **argv);
 int img_compare(int argc, char **argv);
 int img_convert(int argc, char **argv);
 int img_info(int argc, char **argv);
+int img_ls(int argc, char **argv);
 int img_map(int argc, char **argv);
+int img_volumes(int argc, char **argv);
 
 #endif

@@ -17,11 +17,14 @@ static const struct {
     const char *summary;
     int (*run)(int argc, char **argv);
 } commands[] = {
+    { "cat", "write the content of files to standard output", img_cat },
     { "check", "find damage in an image", img_check },
     { "compare", "compare the disks in two images", img_compare },
     { "convert", "make an image of another format", img_convert },
     { "info", "show an image's format, sizes, snapshots and backing chain", img_info },
+    { "ls", "list files", img_ls },
     { "map", "show what is stored where", img_map },
+    { "volumes", "show the partitions and what is on them", img_volumes },
 };
 
 static void print_format(const BlockDriver *drv, void *opaque)

@@ -1,0 +1,174 @@
+#include "tree.h"
+
+#include <string.h>
+
+#include "fs/walk.h"
+#include "qapi/qapi-types.h"
+#include "report.h"
+
+FsTree *coroutine_fn tree_co_open(const char *name, const ImageOptions *options,
+                                  const char *snapshot)
+{
+    g_autoptr(BlockBackend) disk = image_co_open_disk(name, options, snapshot);
+    GError *error = NULL;
+
+    if (!disk) {
+        return NULL;
+    }
+
+    FsTree *tree = fs_tree_co_open(disk, &error);
+    if (!tree) {
+        report_gerror(error);
+    }
+    return tree;
+}
+
+static void report_text(const char *text, void *opaque)
+{
+    report_warning("%s", text);
+}
+
+void tree_report_warnings(const FsTree *tree)
+{
+    fs_tree_foreach_warning(tree, report_text, NULL);
+}
+
+char *tree_show_path(const char *path)
+{
+    GString *shown = g_string_new(NULL);
+
+    while (*path) {
+        size_t len = strcspn(path, "/");
+
+        if (len) {
+            g_string_append_c(shown, '/');
+            g_string_append_len(shown, path, len);
+        }
+        path += len + (path[len] == '/');
+    }
+    return g_string_free(shown, FALSE);
+}
+
+typedef struct TreeWalk {
+    const TreeWalkOps *ops;
+    void *opaque;
+    Filesystem *fs;
+    GString *path;              /* of what is visited; its first base_len bytes: of the start */
+    size_t base_len;
+    unsigned base_depth;
+} TreeWalk;
+
+static unsigned count_parts(const char *path)
+{
+    unsigned n = *path != '\0';
+
+    for (; *path; path++) {
+        n += *path == '/';
+    }
+    return n;
+}
+
+static void set_path(TreeWalk *w, const char *below)
+{
+    g_string_truncate(w->path, w->base_len);
+    if (*below) {
+        g_string_append_c(w->path, '/');
+        g_string_append(w->path, below);
+    }
+}
+
+static bool coroutine_fn walk_entry(const FsWalkEntry *entry, void *opaque, GError **errp)
+{
+    TreeWalk *w = opaque;
+    TreeEntry shown = {
+        .fs = w->fs,
+        .depth = w->base_depth + count_parts(entry->path),
+        .stat = entry->stat,
+    };
+
+    set_path(w, entry->path);
+    shown.path = w->path->str;
+    return w->ops->entry(&shown, w->opaque, errp);
+}
+
+static bool coroutine_fn walk_enter(const FsWalkEntry *dir, bool *descend, void *opaque,
+                                    GError **errp)
+{
+    TreeWalk *w = opaque;
+
+    *descend = !w->ops->stay || (!*dir->path && !w->base_depth);
+    return true;
+}
+
+static bool coroutine_fn walk_damaged(const char *path, const GError *error, void *opaque)
+{
+    TreeWalk *w = opaque;
+
+    set_path(w, path);
+    w->ops->problem(w->path->str, error, w->opaque);
+    return true;
+}
+
+static const FsWalkOps walk_ops = {
+    .entry = walk_entry,
+    .enter = walk_enter,
+    .damaged = walk_damaged,
+};
+
+/* A volume that is shown as a folder of its own, whatever is on it. */
+static bool coroutine_fn co_walk_volume(TreeWalk *w, FsTree *tree, Volume *volume,
+                                        GError **errp)
+{
+    GError *error = NULL;
+    bool has_files =
+        volume->fs_driver && g_strcmp0(volume->info->filesystem, "swap") != 0;
+    TreeEntry folder = {.depth = 1, .stat = {.mode = S_IFDIR | 0755, .nlink = 2}};
+
+    g_string_printf(w->path, "/p%u", volume->info->number);
+    w->base_len = w->path->len;
+    w->base_depth = 1;
+    w->fs = has_files ? fs_tree_co_filesystem(tree, volume, &error) : NULL;
+    if (w->fs) {
+        return fs_co_walk(w->fs, w->fs->root, FS_WALK_SORTED, &walk_ops, w, errp);
+    }
+    folder.path = w->path->str;
+    if (!w->ops->entry(&folder, w->opaque, errp)) {
+        g_clear_error(&error);
+        return false;
+    }
+    if (error) {
+        w->ops->problem(w->path->str, error, w->opaque);
+        g_error_free(error);
+    }
+    return true;
+}
+
+static bool coroutine_fn co_walk_top(TreeWalk *w, FsTree *tree, const FsNode *node,
+                                     GError **errp)
+{
+    const GPtrArray *volumes = fs_tree_volumes(tree)->volumes;
+    TreeEntry top = {.path = "", .stat = node->stat};
+    bool ok = w->ops->entry(&top, w->opaque, errp);
+
+    for (guint i = 0; ok && i < volumes->len; i++) {
+        ok = co_walk_volume(w, tree, g_ptr_array_index(volumes, i), errp);
+    }
+    return ok;
+}
+
+bool coroutine_fn tree_co_walk(FsTree *tree, const FsNode *node, const char *path,
+                               const TreeWalkOps *ops, void *opaque, GError **errp)
+{
+    TreeWalk w = {
+        .ops = ops,
+        .opaque = opaque,
+        .fs = node->fs,
+        .path = g_string_new(path),
+        .base_len = strlen(path),
+    };
+    bool ok = node->fs ? fs_co_walk(node->fs, node->ino, FS_WALK_SORTED, &walk_ops, &w, errp)
+                       : co_walk_top(&w, tree, node, errp);
+
+    g_string_free(w.path, TRUE);
+    return ok;
+}
