@@ -21,6 +21,7 @@ static const struct {
     { "check", "find damage in an image", img_check },
     { "compare", "compare the disks in two images", img_compare },
     { "convert", "make an image of another format", img_convert },
+    { "extract", "take files out, into a tar archive or a directory", img_extract },
     { "info", "show an image's format, sizes, snapshots and backing chain", img_info },
     { "ls", "list files", img_ls },
     { "map", "show what is stored where", img_map },

@@ -79,7 +79,8 @@ void file_append_columns(GString *out, const FsStat *stat)
     char mode[FILE_MODE_CHARS + 1];
 
     file_mode_string(stat->mode, mode);
-    g_string_append_printf(out, "%s %3u %5u %5u ", mode, stat->nlink, stat->uid, stat->gid);
+    g_string_append_printf(out, "%s %3u %5u %5u ", mode, stat->nlink, stat->uid,
+                           stat->gid);
     if (is_device(stat->mode)) {
         g_string_append_printf(out, "%5u, %4u ", stat->rdev_major, stat->rdev_minor);
     } else {
@@ -115,8 +116,10 @@ static GArray *flag_list(uint32_t flags)
         uint32_t bit;
         FileFlag flag;
     } table[] = {
-        {FS_FILE_ENCRYPTED, FILE_FLAG_ENCRYPTED}, {FS_FILE_IMMUTABLE, FILE_FLAG_IMMUTABLE},
-        {FS_FILE_APPEND, FILE_FLAG_APPEND},       {FS_FILE_CASEFOLD, FILE_FLAG_CASEFOLD},
+        {FS_FILE_ENCRYPTED, FILE_FLAG_ENCRYPTED},
+        {FS_FILE_IMMUTABLE, FILE_FLAG_IMMUTABLE},
+        {FS_FILE_APPEND, FILE_FLAG_APPEND},
+        {FS_FILE_CASEFOLD, FILE_FLAG_CASEFOLD},
         {FS_FILE_VERITY, FILE_FLAG_VERITY},
     };
 
@@ -133,7 +136,8 @@ static GArray *flag_list(uint32_t flags)
     return list;
 }
 
-FileEntry *file_entry_from_stat(const char *path, const FsStat *stat, const char *target)
+FileEntry *file_entry_from_stat(const char *path, const FsStat *stat,
+                                const char *target)
 {
     FileEntry *e = file_entry_new0();
 

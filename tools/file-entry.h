@@ -6,7 +6,8 @@
 #include "qapi/qapi-types.h"
 
 /* target: of symbolic links, or NULL if it could not be read. */
-FileEntry *file_entry_from_stat(const char *path, const FsStat *stat, const char *target);
+FileEntry *file_entry_from_stat(const char *path, const FsStat *stat,
+                                const char *target);
 
 /* "-rwsr-xr-x" */
 enum { FILE_MODE_CHARS = 10 };

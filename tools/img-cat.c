@@ -1,9 +1,9 @@
 /* embr-img cat */
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "commands.h"
+#include "fd.h"
 #include "file-entry.h"
 #include "options.h"
 #include "report.h"
@@ -18,23 +18,6 @@ typedef struct Cat {
     const char *snapshot;
 } Cat;
 
-static bool write_all(const uint8_t *data, size_t len, GError **errp)
-{
-    while (len) {
-        ssize_t n = write(STDOUT_FILENO, data, len);
-
-        if (n < 0 && errno != EINTR) {
-            error_set_errno(errp, errno, "cannot write to standard output");
-            return false;
-        }
-        if (n > 0) {
-            data += n;
-            len -= n;
-        }
-    }
-    return true;
-}
-
 static bool coroutine_fn co_cat_file(FsTree *tree, const char *path, uint8_t *buf,
                                      GError **errp)
 {
@@ -44,8 +27,9 @@ static bool coroutine_fn co_cat_file(FsTree *tree, const char *path, uint8_t *bu
         return false;
     }
     if (!S_ISREG(node.stat.mode)) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID, "%s is %s, not a regular file",
-                    path, file_type_name(node.stat.mode));
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "%s is %s, not a regular file", path,
+                    file_type_name(node.stat.mode));
         return false;
     }
     for (uint64_t at = 0; at < node.stat.size; at += CAT_BYTES) {
@@ -55,7 +39,7 @@ static bool coroutine_fn co_cat_file(FsTree *tree, const char *path, uint8_t *bu
             g_prefix_error(errp, "%s: ", path);
             return false;
         }
-        if (!write_all(buf, len, errp)) {
+        if (!fd_write_all(STDOUT_FILENO, buf, len, "standard output", errp)) {
             return false;
         }
     }
@@ -95,8 +79,9 @@ int img_cat(int argc, char **argv)
         {NULL},
     };
     const CommandSyntax syntax = {
-        .summary = "Writes the content of files of a disk to standard output, one after the "
-                   "other, up to the first that cannot be read.",
+        .summary =
+            "Writes the content of files of a disk to standard output, one after the "
+            "other, up to the first that cannot be read.",
         .parameters = "FILENAME PATH...",
         .entries = entries,
         .min_names = 2,

@@ -22,7 +22,7 @@ typedef struct Ls {
     gboolean long_format;
     gboolean recursive;
     bool json;
-    bool terminal;              /* what is printed is for a person's eyes */
+    bool terminal; /* what is printed is for a person's eyes */
     bool start_is_dir;
     GString *out;
     uint64_t printed;
@@ -73,19 +73,23 @@ static void append_json(Ls *o, const TreeEntry *entry, const char *target)
     qapi_object_print(&qapi_type_file_entry, e, true, 1, o->out);
 }
 
-static void coroutine_fn report_problem(const char *path, const GError *error, void *opaque)
+static void coroutine_fn report_problem(const char *path, const GError *error,
+                                        void *opaque)
 {
     Ls *o = opaque;
 
     if (g_error_matches(error, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED)) {
-        report_warning("%s", error->message);
+        if (o->recursive) {
+            report_warning("%s", error->message);
+        }
         return;
     }
     report_error("%s: %s", *path ? path : "/", error->message);
     o->status = EXIT_FAILURE;
 }
 
-static bool coroutine_fn print_entry(const TreeEntry *entry, void *opaque, GError **errp)
+static bool coroutine_fn print_entry(const TreeEntry *entry, void *opaque,
+                                     GError **errp)
 {
     Ls *o = opaque;
     g_autofree char *target = NULL;
@@ -179,16 +183,18 @@ int img_ls(int argc, char **argv)
         IMAGE_OPTION_ENTRIES(&image),
         SNAPSHOT_OPTION_ENTRY(0, &snapshot),
         {"long", 'l', 0, G_OPTION_ARG_NONE, &o.long_format,
-         "Mode, links, owner, group, size or device number, time (UTC), name, target", NULL},
+         "Mode, links, owner, group, size or device number, time (UTC), name, target",
+         NULL},
         {"recursive", 'R', 0, G_OPTION_ARG_NONE, &o.recursive,
          "Everything below, by its full path, a line each", NULL},
         OUTPUT_OPTION_ENTRY(&output),
         {NULL},
     };
     const CommandSyntax syntax = {
-        .summary = "Lists the files in a directory of a disk, in byte order of their names.\n"
-                   "Each volume is a folder pN after its partition's number; the root of a "
-                   "bare filesystem is /.",
+        .summary =
+            "Lists the files in a directory of a disk, in byte order of their names.\n"
+            "Each volume is a folder pN after its partition's number; the root of a "
+            "bare filesystem is /.",
         .parameters = "FILENAME [PATH]",
         .entries = entries,
         .min_names = 1,

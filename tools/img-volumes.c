@@ -34,7 +34,8 @@ static VolumeTableInfo *describe(const VolumeTable *table)
     }
     info->warnings = qapi_str_list_new();
     for (guint i = 0; i < table->warnings->len; i++) {
-        g_ptr_array_add(info->warnings, g_strdup(g_ptr_array_index(table->warnings, i)));
+        g_ptr_array_add(info->warnings,
+                        g_strdup(g_ptr_array_index(table->warnings, i)));
     }
     return info;
 }
@@ -56,7 +57,8 @@ static char **new_row(const VolumeInfo *v)
     row[4] = cell(v->filesystem);
     row[5] = cell(v->label);
     row[6] = cell(v->uuid);
-    row[7] = g_strdup_printf("%s%s", v->type_name ?: v->type, v->bootable ? " (boot)" : "");
+    row[7] =
+        g_strdup_printf("%s%s", v->type_name ?: v->type, v->bootable ? " (boot)" : "");
     return row;
 }
 
@@ -64,7 +66,9 @@ static void print_row(char **row, const int widths[COLUMNS])
 {
     for (unsigned i = 0; i < COLUMNS; i++) {
         bool is_number = i >= 1 && i <= 3;
-        int pad = i + 1 < COLUMNS || is_number ? widths[i] - (int)g_utf8_strlen(row[i], -1) : 0;
+        int pad = i + 1 < COLUMNS || is_number
+                      ? widths[i] - (int)g_utf8_strlen(row[i], -1)
+                      : 0;
 
         printf("%s%*s%s%*s", i ? "  " : "", is_number ? pad : 0, "", row[i],
                is_number ? 0 : pad, "");
@@ -77,7 +81,8 @@ static void print_table(const VolumeTableInfo *info)
     static const char *const heading[] = {
         "Number", "Offset", "Size", "", "Filesystem", "Label", "UUID", "Type", NULL,
     };
-    g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
+    g_autoptr(GPtrArray) rows =
+        g_ptr_array_new_with_free_func((GDestroyNotify)g_strfreev);
     int widths[COLUMNS] = {0};
 
     g_ptr_array_add(rows, g_strdupv((char **)heading));
@@ -143,8 +148,9 @@ int img_volumes(int argc, char **argv)
         {NULL},
     };
     const CommandSyntax syntax = {
-        .summary = "Shows the partitions of a disk and what is on them.  Offsets and sizes "
-                   "are in bytes.",
+        .summary =
+            "Shows the partitions of a disk and what is on them.  Offsets and sizes "
+            "are in bytes.",
         .parameters = "FILENAME",
         .entries = entries,
         .min_names = 1,

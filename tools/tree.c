@@ -53,7 +53,7 @@ typedef struct TreeWalk {
     const TreeWalkOps *ops;
     void *opaque;
     Filesystem *fs;
-    GString *path;              /* of what is visited; its first base_len bytes: of the start */
+    GString *path; /* of what is visited; its first base_len bytes: of the start */
     size_t base_len;
     unsigned base_depth;
 } TreeWalk;
@@ -77,7 +77,8 @@ static void set_path(TreeWalk *w, const char *below)
     }
 }
 
-static bool coroutine_fn walk_entry(const FsWalkEntry *entry, void *opaque, GError **errp)
+static bool coroutine_fn walk_entry(const FsWalkEntry *entry, void *opaque,
+                                    GError **errp)
 {
     TreeWalk *w = opaque;
     TreeEntry shown = {
@@ -100,7 +101,8 @@ static bool coroutine_fn walk_enter(const FsWalkEntry *dir, bool *descend, void 
     return true;
 }
 
-static bool coroutine_fn walk_damaged(const char *path, const GError *error, void *opaque)
+static bool coroutine_fn walk_damaged(const char *path, const GError *error,
+                                      void *opaque)
 {
     TreeWalk *w = opaque;
 
@@ -166,8 +168,9 @@ bool coroutine_fn tree_co_walk(FsTree *tree, const FsNode *node, const char *pat
         .path = g_string_new(path),
         .base_len = strlen(path),
     };
-    bool ok = node->fs ? fs_co_walk(node->fs, node->ino, FS_WALK_SORTED, &walk_ops, &w, errp)
-                       : co_walk_top(&w, tree, node, errp);
+    bool ok = node->fs
+                  ? fs_co_walk(node->fs, node->ino, FS_WALK_SORTED, &walk_ops, &w, errp)
+                  : co_walk_top(&w, tree, node, errp);
 
     g_string_free(w.path, TRUE);
     return ok;

@@ -27,9 +27,9 @@ char *tree_show_path(const char *path);
 
 /* A file on the way of a walk. */
 typedef struct TreeEntry {
-    Filesystem *fs;         /* NULL: a folder of volumes, or a volume that cannot be read */
-    const char *path;       /* as shown; valid during the call */
-    unsigned depth;         /* parts of path below the start */
+    Filesystem *fs;   /* NULL: a folder of volumes, or a volume that cannot be read */
+    const char *path; /* as shown; valid during the call */
+    unsigned depth;   /* parts of path below the start */
     FsStat stat;
 } TreeEntry;
 
@@ -37,9 +37,10 @@ typedef struct TreeWalkOps {
     /* For the start and everything below, in byte order, parents before children.
      * False, with the error set, ends the walk. */
     bool coroutine_fn (*entry)(const TreeEntry *entry, void *opaque, GError **errp);
-    /* What is at or below path could not be read, in full or at all; the walk goes on. */
+    /* What is at or below path could not be read, in full or at all; the walk goes on.
+     */
     void coroutine_fn (*problem)(const char *path, const GError *error, void *opaque);
-    bool stay;              /* visit the start and what is in it, but nothing below */
+    bool stay; /* visit the start and what is in it, but nothing below */
 } TreeWalkOps;
 
 /* From node on, which path (as shown) leads to.  Volumes without files (not

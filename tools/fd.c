@@ -1,0 +1,23 @@
+#include "fd.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+bool fd_write_all(int fd, const void *data, size_t len, const char *name, GError **errp)
+{
+    const uint8_t *p = data;
+
+    while (len) {
+        ssize_t n = write(fd, p, len);
+
+        if (n < 0 && errno != EINTR) {
+            error_set_errno(errp, errno, "cannot write to %s", name);
+            return false;
+        }
+        if (n > 0) {
+            p += n;
+            len -= n;
+        }
+    }
+    return true;
+}
