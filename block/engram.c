@@ -236,7 +236,7 @@ static int coroutine_fn engram_co_check_image(BlockDriverState *bs, ImageCheck *
     EngramCheckResult result;
     GError *error = NULL;
 
-    if (!engram_co_check(bs->file, add_finding, bs, &result, &error)) {
+    if (!engram_co_check(bs->file, NULL, add_finding, bs, &result, &error)) {
         int ret = error_to_errno(error);
         g_propagate_error(errp, error);
         return ret;

@@ -22,6 +22,7 @@ typedef struct ChunkList {
 
 typedef struct Check {
     EngramFile *file;
+    EngramCheckOptions options;
     EngramCheckReport *report;
     void *opaque;
     EngramCheckResult *result;

@@ -220,12 +220,14 @@ static void coroutine_fn co_check_profiles(Check *check)
     }
 }
 
-bool coroutine_fn engram_co_check(BlockDriverState *file, EngramCheckReport *report,
-                                  void *opaque, EngramCheckResult *result, GError **errp)
+bool coroutine_fn engram_co_check(BlockDriverState *file, const EngramCheckOptions *options,
+                                  EngramCheckReport *report, void *opaque,
+                                  EngramCheckResult *result, GError **errp)
 {
     g_autoptr(EngramFile) f = engram_file_co_open(file, errp);
     Check check = {
         .file = f,
+        .options = options ? *options : (EngramCheckOptions){ 0 },
         .report = report,
         .opaque = opaque,
         .result = result,
@@ -246,6 +248,7 @@ bool coroutine_fn engram_co_check(BlockDriverState *file, EngramCheckReport *rep
     co_queue_init(&check.changed);
     co_semaphore_init(&check.memory, WORK_BYTES);
 
+    progress_phase(check.options.progress, "checking", f->end);
     check_slot_place(&check);
     co_check_other_slot(&check);
     check_co_padding(&check, &f->commit_ref, ENGRAM_OBJECT_COMMIT);
@@ -253,6 +256,7 @@ bool coroutine_fn engram_co_check(BlockDriverState *file, EngramCheckReport *rep
     co_check_profiles(&check);
     check_co_frames(&check);
     check_co_images(&check);
+    progress_finish(check.options.progress);
 
     object_cache_free(check.lists);
     object_cache_free(check.pages);

@@ -23,12 +23,23 @@ typedef struct EngramCheckResult {
     uint64_t scattered_bytes;       /* in chunks that do not follow the one before in its frame */
 } EngramCheckResult;
 
+/* How to check; all zero is fine. */
+typedef struct EngramCheckOptions {
+    Progress *progress;             /* gets a phase "checking" */
+    /* For who has just written the engram: of each frame, in order of offset, the checksum
+     * (engram_checksum()) of the bytes whose chunks were hashed.  Chunks of frames that
+     * decode to these bytes are not hashed again. */
+    const uint64_t *frame_sums;
+    uint64_t n_frame_sums;
+} EngramCheckOptions;
+
 /* text: what is wrong and at which offset, without the file's name. */
 typedef void EngramCheckReport(const char *text, void *opaque);
 
-/* Calls report for each problem, in no special order. False only if the file is not
+/* Calls report for each problem, in no special order. options may be NULL. False only if the file is not
  * an engram that this version knows, or has no slot to start from. */
-bool coroutine_fn engram_co_check(BlockDriverState *file, EngramCheckReport *report,
-                                  void *opaque, EngramCheckResult *result, GError **errp);
+bool coroutine_fn engram_co_check(BlockDriverState *file, const EngramCheckOptions *options,
+                                  EngramCheckReport *report, void *opaque,
+                                  EngramCheckResult *result, GError **errp);
 
 #endif

@@ -105,7 +105,7 @@ static void coroutine_fn try_engram(void *opaque)
     }
     if (disk_bytes <= MAX_CHECK_BYTES) {
         EngramCheckResult result;
-        engram_co_check(file, ignore, NULL, &result, NULL);
+        engram_co_check(file, NULL, ignore, NULL, &result, NULL);
     }
 }
 

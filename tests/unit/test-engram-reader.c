@@ -471,7 +471,7 @@ static uint64_t coroutine_fn co_count_corruptions(GBytes *bytes, GString *text)
     EngramCheckResult result;
 
     g_string_truncate(text, 0);
-    if (!engram_co_check(file, add_text, text, &result, &error)) {
+    if (!engram_co_check(file, NULL, add_text, text, &result, &error)) {
         g_string_assign(text, error->message);
         return 1;
     }
