@@ -1,0 +1,290 @@
+/*
+ * A file without a name, until it is complete.
+ */
+#include "engram/out-file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/aio.h"
+#include "util/error.h"
+#include "util/thread-pool.h"
+#include "util/units.h"
+
+enum {
+    MAX_SYMLINKS = 40,
+    NAME_TRIES = 100,
+    WRITEBACK_BYTES = 32 << 20,     /* written back in the background at a time */
+};
+
+struct OutFile {
+    int fd;
+    char *path;                     /* what it will be called, symbolic links resolved */
+    char *dir;
+    char *open_path;
+    char *hidden;                   /* the name it has meanwhile; NULL if none */
+    bool in_place;                  /* a block device */
+    bool published;
+    mode_t mode;
+    ThreadPool *background;         /* of one thread: writing back may block */
+    uint64_t written;               /* bytes so far */
+    uint64_t writeback;             /* of these, handed to the kernel to write back */
+    bool writing_back;
+};
+
+/* path with symbolic links in its last part followed; what they lead to need not be
+ * there. */
+static char *follow_links(const char *path, GError **errp)
+{
+    g_autofree char *name = g_strdup(path);
+
+    for (int i = 0; i < MAX_SYMLINKS; i++) {
+        g_autofree char *link = g_file_read_link(name, NULL);
+        if (!link) {
+            return g_steal_pointer(&name);
+        }
+        g_autofree char *dir = g_path_get_dirname(name);
+        g_free(name);
+        name = g_path_is_absolute(link) ? g_steal_pointer(&link)
+                                        : g_build_filename(dir, link, NULL);
+    }
+    error_set_errno(errp, ELOOP, "Could not create '%s'", path);
+    return NULL;
+}
+
+/* A name beside the target that nobody has. */
+static char *hidden_name(const OutFile *f)
+{
+    g_autofree char *base = g_path_get_basename(f->path);
+    g_autofree char *name = g_strdup_printf(".%.200s.%08x", base, g_random_int());
+
+    return g_build_filename(f->dir, name, NULL);
+}
+
+static bool open_unnamed(OutFile *f)
+{
+    f->fd = open(f->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, f->mode);
+    if (f->fd < 0) {
+        return false;
+    }
+    f->open_path = g_strdup_printf("/proc/self/fd/%d", f->fd);
+    if (access(f->open_path, F_OK) == 0) {
+        return true;
+    }
+    /* Without /proc it could not be given a name. */
+    close(f->fd);
+    f->fd = -1;
+    g_clear_pointer(&f->open_path, g_free);
+    return false;
+}
+
+static bool open_hidden(OutFile *f, GError **errp)
+{
+    for (int i = 0; i < NAME_TRIES; i++) {
+        g_autofree char *name = hidden_name(f);
+
+        f->fd = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, f->mode);
+        if (f->fd >= 0) {
+            f->hidden = g_steal_pointer(&name);
+            f->open_path = g_strdup(f->hidden);
+            return true;
+        }
+        if (errno != EEXIST) {
+            break;
+        }
+    }
+    error_set_errno(errp, errno, "Could not create '%s'", f->path);
+    return false;
+}
+
+static bool open_device(OutFile *f, GError **errp)
+{
+    f->fd = open(f->path, O_RDWR | O_CLOEXEC | O_EXCL);
+    if (f->fd < 0) {
+        error_set_errno(errp, errno, "Could not open '%s'", f->path);
+        return false;
+    }
+    f->in_place = true;
+    f->open_path = g_strdup(f->path);
+    return true;
+}
+
+OutFile *out_file_new(const char *path, GError **errp)
+{
+    g_autoptr(OutFile) f = g_new0(OutFile, 1);
+    struct stat st;
+
+    f->fd = -1;
+    f->mode = 0666;
+    f->background = thread_pool_new("embr-write", 1);
+    f->path = follow_links(path, errp);
+    if (!f->path) {
+        return NULL;
+    }
+    f->dir = g_path_get_dirname(f->path);
+    if (stat(f->path, &st) == 0) {
+        if (S_ISBLK(st.st_mode)) {
+            return open_device(f, errp) ? g_steal_pointer(&f) : NULL;
+        }
+        if (!S_ISREG(st.st_mode)) {
+            g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                        "Could not create '%s': it is neither a regular file nor a block "
+                        "device", path);
+            return NULL;
+        }
+        if (access(f->path, W_OK) < 0) {
+            error_set_errno(errp, errno, "Could not write to '%s'", path);
+            return NULL;
+        }
+    }
+    if (!open_unnamed(f) && !open_hidden(f, errp)) {
+        return NULL;
+    }
+    if (stat(f->path, &st) == 0 && fchmod(f->fd, st.st_mode & 07777) < 0) {
+        error_set_errno(errp, errno, "'%s': setting its mode", path);
+        return NULL;
+    }
+    return g_steal_pointer(&f);
+}
+
+void out_file_free(OutFile *f)
+{
+    if (!f) {
+        return;
+    }
+    g_assert(!f->writing_back);
+    thread_pool_free(f->background);
+    if (f->hidden && !f->published) {
+        unlink(f->hidden);
+    }
+    if (f->fd >= 0) {
+        close(f->fd);
+    }
+    g_free(f->path);
+    g_free(f->dir);
+    g_free(f->open_path);
+    g_free(f->hidden);
+    g_free(f);
+}
+
+const char *out_file_open_path(const OutFile *f)
+{
+    return f->open_path;
+}
+
+const char *out_file_dir(const OutFile *f)
+{
+    return f->dir;
+}
+
+/* In the thread pool. */
+static int write_back(void *opaque)
+{
+    OutFile *f = opaque;
+    uint64_t start = f->writeback;
+
+    /* A hint: that everything is on disk is only known after a sync. */
+    return sync_file_range(f->fd, start, WRITEBACK_BYTES, SYNC_FILE_RANGE_WRITE);
+}
+
+static void coroutine_fn co_write_back(OutFile *f)
+{
+    if (f->writing_back || f->written - f->writeback < WRITEBACK_BYTES) {
+        return;
+    }
+    f->writing_back = true;
+    thread_pool_co_run(f->background, write_back, f);
+    f->writeback += WRITEBACK_BYTES;
+    f->writing_back = false;
+}
+
+bool coroutine_fn out_file_co_writev(OutFile *f, struct iovec *iov, int niov,
+                                     uint64_t offset, GError **errp)
+{
+    while (niov > 0) {
+        if (iov->iov_len == 0) {
+            iov++;
+            niov--;
+            continue;
+        }
+        ssize_t n = aio_co_pwritev(f->fd, iov, niov, offset);
+        if (n <= 0) {
+            error_set_errno(errp, n < 0 ? -n : ENOSPC, "%s: error while writing at offset 0x%"
+                            PRIx64, f->path, offset);
+            return false;
+        }
+        offset += n;
+        f->written += n;
+        while (niov > 0 && (size_t)n >= iov->iov_len) {
+            n -= iov->iov_len;
+            iov++;
+            niov--;
+        }
+        if (niov > 0) {
+            iov->iov_base = (uint8_t *)iov->iov_base + n;
+            iov->iov_len -= n;
+        }
+    }
+    co_write_back(f);
+    return true;
+}
+
+bool coroutine_fn out_file_co_sync(OutFile *f, GError **errp)
+{
+    int ret = aio_co_fdatasync(f->fd);
+
+    if (ret < 0) {
+        error_set_errno(errp, -ret, "%s: error while flushing", f->path);
+        return false;
+    }
+    return true;
+}
+
+/* An unnamed file gets a hidden name: it can only be put in another's place by its
+ * name. */
+static bool give_hidden_name(OutFile *f)
+{
+    for (int i = 0; i < NAME_TRIES; i++) {
+        g_autofree char *name = hidden_name(f);
+
+        if (linkat(AT_FDCWD, f->open_path, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0) {
+            f->hidden = g_steal_pointer(&name);
+            return true;
+        }
+        if (errno != EEXIST) {
+            break;
+        }
+    }
+    return false;
+}
+
+/* The folder's entry, too, is on stable storage.  Filesystems that cannot sync a folder
+ * do without. */
+static void sync_dir(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+}
+
+bool out_file_publish(OutFile *f, GError **errp)
+{
+    if (!f->in_place) {
+        if (!f->hidden && linkat(AT_FDCWD, f->open_path, AT_FDCWD, f->path,
+                                 AT_SYMLINK_FOLLOW) == 0) {
+            f->published = true;
+        } else if ((!f->hidden && !give_hidden_name(f)) || rename(f->hidden, f->path) < 0) {
+            error_set_errno(errp, errno, "Could not create '%s'", f->path);
+            return false;
+        }
+        sync_dir(f->dir);
+    }
+    f->published = true;
+    return true;
+}

@@ -1,0 +1,37 @@
+/*
+ * OutFile: the file an engram is written to.
+ *
+ * It has no name until it is complete: whatever ends the work before, a kill
+ * included, leaves nothing behind.  Where the filesystem has no unnamed files it
+ * has a hidden name meanwhile.  A block device is written in place.
+ */
+#ifndef EMBR_ENGRAM_OUT_FILE_H
+#define EMBR_ENGRAM_OUT_FILE_H
+
+#include <sys/uio.h>
+#include "util/coroutine.h"
+
+typedef struct OutFile OutFile;
+
+/* For the file that will be called path (symbolic links are followed).  What has
+ * that name stays as it is until out_file_publish(). */
+OutFile *out_file_new(const char *path, GError **errp);
+/* Throws away what was not published. */
+void out_file_free(OutFile *f);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(OutFile, out_file_free)
+
+/* A name by which the file can be opened before it is published. */
+const char *out_file_open_path(const OutFile *f);
+/* The folder it will be in. */
+const char *out_file_dir(const OutFile *f);
+
+/* All of the iovec, which is changed. Starts writing back what was written, so that
+ * out_file_co_sync() has less to wait for. */
+bool coroutine_fn out_file_co_writev(OutFile *f, struct iovec *iov, int niov,
+                                     uint64_t offset, GError **errp);
+/* What was written is on stable storage. */
+bool coroutine_fn out_file_co_sync(OutFile *f, GError **errp);
+/* Gives the file its name, in place of what had it. */
+bool out_file_publish(OutFile *f, GError **errp);
+
+#endif
