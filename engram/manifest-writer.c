@@ -1,0 +1,461 @@
+/*
+ * Manifests: entries and content into temporary files, from there into pages.
+ */
+#include "engram/manifest-writer.h"
+
+#include "engram/tree-vectors.h"
+#include "util/error.h"
+#include "util/spool.h"
+
+enum {
+    FILES_PAGE_BYTES   = 32 << 10,
+    VECTORS_PAGE_BYTES = 64 << 10,
+    PAGE_LEVEL         = 5,
+};
+
+/* A page of entries in the spool; digests are not there yet. */
+typedef struct SpooledPage {
+    uint64_t offset;
+    uint32_t bytes;
+    uint32_t entries;
+    uint64_t first;
+} SpooledPage;
+
+/* What is known of a file's content, at its number times the size of this. */
+typedef struct ContentRecord {
+    uint8_t known;                  /* 0: nothing was recorded */
+    uint8_t has_digest;
+    uint8_t profile;
+    uint8_t reserved;
+    uint32_t vector_bytes;
+    uint8_t digest[ENGRAM_DIGEST_BYTES];
+    uint8_t vector[VECTOR_PACKED_BYTES_MAX];
+} ContentRecord;
+
+struct ManifestWriter {
+    Spool *entries;
+    Spool *content;
+    GArray *pages;                  /* of SpooledPage */
+    GArray *volumes;                /* of EngramManifestVolume */
+    GByteArray *page;               /* being filled */
+    uint64_t page_first;
+    uint64_t count;
+    GString *path;                  /* of the entry before in the page */
+    /* While finishing. */
+    ObjectWriter *out;
+    GArray *file_pages, *vector_pages;      /* of EngramManifestPage */
+    GByteArray *vectors;            /* the page being filled */
+    uint64_t n_vectors, vectors_first;
+    uint8_t image_vector[VECTOR_PACKED_BYTES_MAX];
+    size_t image_vector_bytes;
+};
+
+ManifestWriter *manifest_writer_new(const char *spool_dir, GError **errp)
+{
+    g_autoptr(ManifestWriter) m = g_new0(ManifestWriter, 1);
+
+    m->pages = g_array_new(FALSE, FALSE, sizeof(SpooledPage));
+    m->volumes = g_array_new(FALSE, FALSE, sizeof(EngramManifestVolume));
+    m->page = g_byte_array_new();
+    m->path = g_string_new(NULL);
+    m->file_pages = g_array_new(FALSE, FALSE, sizeof(EngramManifestPage));
+    m->vector_pages = g_array_new(FALSE, FALSE, sizeof(EngramManifestPage));
+    m->vectors = g_byte_array_new();
+    m->entries = spool_new(spool_dir, errp);
+    m->content = m->entries ? spool_new(spool_dir, errp) : NULL;
+    return m->content ? g_steal_pointer(&m) : NULL;
+}
+
+void manifest_writer_free(ManifestWriter *m)
+{
+    if (!m) {
+        return;
+    }
+    spool_free(m->entries);
+    spool_free(m->content);
+    g_array_unref(m->pages);
+    g_array_unref(m->volumes);
+    g_byte_array_unref(m->page);
+    g_string_free(m->path, TRUE);
+    g_array_unref(m->file_pages);
+    g_array_unref(m->vector_pages);
+    g_byte_array_unref(m->vectors);
+    g_free(m);
+}
+
+void manifest_writer_begin_volume(ManifestWriter *m, uint32_t number, uint64_t offset,
+                                  uint64_t size, const char *fs_type)
+{
+    EngramManifestVolume volume = {
+        .first = le64_make(m->count),
+        .offset = le64_make(offset),
+        .size = le64_make(size),
+        .number = le32_make(number),
+    };
+
+    memcpy(volume.fs_type, fs_type, MIN(strlen(fs_type), sizeof(volume.fs_type)));
+    g_array_append_val(m->volumes, volume);
+}
+
+static bool end_files_page(ManifestWriter *m, GError **errp)
+{
+    SpooledPage page = {
+        .bytes = m->page->len,
+        .entries = m->count - m->page_first,
+        .first = m->page_first,
+    };
+
+    if (!page.entries) {
+        return true;
+    }
+    if (!spool_append(m->entries, m->page->data, m->page->len, &page.offset, errp)) {
+        return false;
+    }
+    g_array_append_val(m->pages, page);
+    g_byte_array_set_size(m->page, 0);
+    g_string_truncate(m->path, 0);
+    m->page_first = m->count;
+    return true;
+}
+
+static size_t shared_bytes(const char *a, const char *b)
+{
+    size_t n = 0;
+
+    while (a[n] && a[n] == b[n]) {
+        n++;
+    }
+    return n;
+}
+
+bool manifest_writer_add(ManifestWriter *m, const FsWalkEntry *entry, uint8_t flags,
+                         uint64_t *number, GError **errp)
+{
+    size_t path_bytes = strlen(entry->path);
+    EngramManifestVolume *volume =
+        &g_array_index(m->volumes, EngramManifestVolume, m->volumes->len - 1);
+
+    g_assert(path_bytes <= MANIFEST_PATH_BYTES_MAX);
+    if (m->page->len >= FILES_PAGE_BYTES && !end_files_page(m, errp)) {
+        return false;
+    }
+    size_t shared = shared_bytes(m->path->str, entry->path);
+    EngramFileEntry disk = {
+        .ino = le64_make(entry->stat.ino),
+        .size = le64_make(entry->stat.size),
+        .mtime_sec = le64_make(entry->stat.mtime.sec),
+        .mtime_nsec = le32_make(entry->stat.mtime.nsec),
+        .mode = le32_make(entry->stat.mode),
+        .uid = le32_make(entry->stat.uid),
+        .gid = le32_make(entry->stat.gid),
+        .shared = le16_make(shared),
+        .suffix = le16_make(path_bytes - shared),
+        .flags = flags,
+    };
+
+    g_byte_array_append(m->page, (const uint8_t *)&disk, sizeof(disk));
+    g_byte_array_append(m->page, (const uint8_t *)entry->path + shared, path_bytes - shared);
+    g_string_assign(m->path, entry->path);
+    volume->entries = le64_make(le64_get(volume->entries) + 1);
+    *number = m->count++;
+    return true;
+}
+
+bool manifest_writer_set_content(ManifestWriter *m, uint64_t number, uint8_t profile,
+                                 const uint8_t digest[ENGRAM_DIGEST_BYTES],
+                                 const void *vector, size_t vector_bytes, GError **errp)
+{
+    ContentRecord record = {
+        .known = 1,
+        .has_digest = digest != NULL,
+        .profile = profile,
+        .vector_bytes = vector_bytes,
+    };
+
+    g_assert(vector_bytes <= sizeof(record.vector));
+    if (digest) {
+        memcpy(record.digest, digest, sizeof(record.digest));
+    }
+    if (vector_bytes) {
+        memcpy(record.vector, vector, vector_bytes);
+    }
+    return spool_write(m->content, number * sizeof(record), &record,
+                       G_STRUCT_OFFSET(ContentRecord, vector) + vector_bytes, errp);
+}
+
+uint64_t manifest_writer_count(const ManifestWriter *m)
+{
+    return m->count;
+}
+
+/* The entries of a page as they were spooled. */
+static uint8_t *load_page(ManifestWriter *m, const SpooledPage *page, GError **errp)
+{
+    g_autofree uint8_t *data = g_malloc(page->bytes);
+
+    return spool_read(m->entries, page->offset, data, page->bytes, errp)
+               ? g_steal_pointer(&data) : NULL;
+}
+
+/* An entry of a spooled page, and the path before it made its own. */
+static const EngramFileEntry *next_entry(const uint8_t **at, GString *path)
+{
+    const EngramFileEntry *entry = (const EngramFileEntry *)*at;
+
+    g_string_truncate(path, le16_get(entry->shared));
+    g_string_append_len(path, (const char *)(entry + 1), le16_get(entry->suffix));
+    *at += sizeof(*entry) + le16_get(entry->suffix);
+    return entry;
+}
+
+/* The page that holds an entry; NULL if it is the one being filled. */
+static const SpooledPage *find_page(const ManifestWriter *m, uint64_t number)
+{
+    guint low = 0, high = m->pages->len;
+
+    if (number >= m->page_first) {
+        return NULL;
+    }
+    while (high - low > 1) {
+        guint middle = low + (high - low) / 2;
+
+        if (g_array_index(m->pages, SpooledPage, middle).first <= number) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return &g_array_index(m->pages, SpooledPage, low);
+}
+
+static const EngramManifestVolume *find_volume(const ManifestWriter *m, uint64_t number)
+{
+    guint i = m->volumes->len;
+
+    while (i > 1 && le64_get(g_array_index(m->volumes, EngramManifestVolume, i - 1).first) >
+                    number) {
+        i--;
+    }
+    return &g_array_index(m->volumes, EngramManifestVolume, i - 1);
+}
+
+char *manifest_writer_path(ManifestWriter *m, uint64_t number)
+{
+    const SpooledPage *page = number < m->count ? find_page(m, number) : NULL;
+    g_autofree uint8_t *data = page ? load_page(m, page, NULL) : NULL;
+    const EngramManifestVolume *volume;
+    const uint8_t *at = data;
+
+    if (!data) {
+        return NULL;
+    }
+    g_autoptr(GString) path = g_string_new(NULL);
+    for (uint64_t i = page->first; i <= number; i++) {
+        next_entry(&at, path);
+    }
+    volume = find_volume(m, number);
+    return le32_get(volume->number)
+               ? g_strdup_printf("/p%" PRIu32 "/%s", le32_get(volume->number), path->str)
+               : g_strdup_printf("/%s", path->str);
+}
+
+static bool coroutine_fn co_end_vectors_page(ManifestWriter *m, GError **errp)
+{
+    EngramManifestPage page = {
+        .first = le64_make(m->vectors_first),
+        .entries = le32_make(m->n_vectors - m->vectors_first),
+    };
+
+    if (m->n_vectors == m->vectors_first) {
+        return true;
+    }
+    if (!object_writer_co_append(m->out, ENGRAM_OBJECT_VECTORS, PAGE_LEVEL, m->vectors->data,
+                                 m->vectors->len, &page.ref, errp)) {
+        return false;
+    }
+    g_array_append_val(m->vector_pages, page);
+    g_byte_array_set_size(m->vectors, 0);
+    m->vectors_first = m->n_vectors;
+    return true;
+}
+
+static bool coroutine_fn co_add_vector(ManifestWriter *m, uint64_t number, const void *vector,
+                                       uint32_t bytes, GError **errp)
+{
+    EngramVectorEntry entry = { .entry = le64_make(number), .bytes = le32_make(bytes) };
+
+    g_byte_array_append(m->vectors, (const uint8_t *)&entry, sizeof(entry));
+    g_byte_array_append(m->vectors, vector, bytes);
+    m->n_vectors++;
+    return m->vectors->len < VECTORS_PAGE_BYTES || co_end_vectors_page(m, errp);
+}
+
+/* Content records of a page's entries; those behind the last one recorded are empty. */
+static ContentRecord *load_content(ManifestWriter *m, const SpooledPage *page, GError **errp)
+{
+    g_autofree ContentRecord *records = g_new0(ContentRecord, page->entries);
+    uint64_t offset = page->first * sizeof(*records);
+    uint64_t size = spool_size(m->content);
+    uint64_t bytes = page->entries * sizeof(*records);
+
+    bytes = offset < size ? MIN(bytes, size - offset) : 0;
+    if (bytes && !spool_read(m->content, offset, records, bytes, errp)) {
+        return NULL;
+    }
+    return g_steal_pointer(&records);
+}
+
+/* An entry with what is known of its content. */
+static void complete_entry(GByteArray *out, const EngramFileEntry *spooled,
+                           const ContentRecord *content)
+{
+    EngramFileEntry entry = *spooled;
+    bool expected = entry.flags & ENGRAM_FILE_HAS_DIGEST;
+
+    if (expected && !content->has_digest) {
+        entry.flags = (entry.flags & ~ENGRAM_FILE_HAS_DIGEST) | ENGRAM_FILE_DAMAGED;
+    }
+    entry.profile = content->profile;
+    g_byte_array_append(out, (const uint8_t *)&entry, sizeof(entry));
+    g_byte_array_append(out, (const uint8_t *)(spooled + 1), le16_get(entry.suffix));
+    if (expected && content->has_digest) {
+        g_byte_array_append(out, content->digest, sizeof(content->digest));
+    }
+}
+
+static bool record_directory(uint64_t number, const uint8_t *packed, size_t bytes,
+                             void *opaque, GError **errp)
+{
+    return manifest_writer_set_content(opaque, number, 0, NULL, packed, bytes, errp);
+}
+
+static bool add_page_to_tree(ManifestWriter *m, const SpooledPage *page, TreeVectors *tree,
+                             guint *volume, GError **errp)
+{
+    g_autofree uint8_t *data = load_page(m, page, errp);
+    g_autofree ContentRecord *content = data ? load_content(m, page, errp) : NULL;
+    g_autoptr(GString) path = g_string_new(NULL);
+    const uint8_t *at = data;
+
+    if (!content) {
+        return false;
+    }
+    for (uint32_t i = 0; i < page->entries; i++) {
+        const EngramFileEntry *entry = next_entry(&at, path);
+
+        while (*volume < m->volumes->len) {
+            const EngramManifestVolume *next =
+                &g_array_index(m->volumes, EngramManifestVolume, *volume);
+            if (le64_get(next->first) > page->first + i) {
+                break;
+            }
+            if (!tree_vectors_begin_volume(tree, le32_get(next->number), errp)) {
+                return false;
+            }
+            ++*volume;
+        }
+        if (!tree_vectors_add(tree, page->first + i, path->str, S_ISDIR(le32_get(entry->mode)),
+                              content[i].vector, content[i].vector_bytes, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Vectors of directories and of the image, once those of all files are known. */
+static bool sum_up_tree(ManifestWriter *m, GError **errp)
+{
+    g_autoptr(TreeVectors) tree = tree_vectors_new(record_directory, m);
+    guint volume = 0;
+
+    for (guint i = 0; i < m->pages->len; i++) {
+        if (!add_page_to_tree(m, &g_array_index(m->pages, SpooledPage, i), tree, &volume,
+                              errp)) {
+            return false;
+        }
+    }
+    return tree_vectors_finish(tree, m->image_vector, &m->image_vector_bytes, errp);
+}
+
+static bool coroutine_fn co_write_page(ManifestWriter *m, const SpooledPage *page,
+                                       GError **errp)
+{
+    g_autofree uint8_t *data = load_page(m, page, errp);
+    g_autofree ContentRecord *content = data ? load_content(m, page, errp) : NULL;
+    g_autoptr(GByteArray) raw = g_byte_array_new();
+    EngramManifestPage entry = {
+        .first = le64_make(page->first),
+        .entries = le32_make(page->entries),
+    };
+    const uint8_t *at = data;
+
+    if (!content) {
+        return false;
+    }
+    for (uint32_t i = 0; i < page->entries; i++) {
+        const EngramFileEntry *spooled = (const EngramFileEntry *)at;
+
+        complete_entry(raw, spooled, &content[i]);
+        at += sizeof(*spooled) + le16_get(spooled->suffix);
+        if (content[i].vector_bytes &&
+            !co_add_vector(m, page->first + i, content[i].vector, content[i].vector_bytes,
+                           errp)) {
+            return false;
+        }
+    }
+    if (!object_writer_co_append(m->out, ENGRAM_OBJECT_FILES, PAGE_LEVEL, raw->data, raw->len,
+                                 &entry.ref, errp)) {
+        return false;
+    }
+    g_array_append_val(m->file_pages, entry);
+    return true;
+}
+
+static bool coroutine_fn co_write_root(ManifestWriter *m, EngramRef *ref, GError **errp)
+{
+    g_autoptr(GByteArray) raw = g_byte_array_new();
+    EngramManifestRoot root = {
+        .entries = le64_make(m->count),
+        .vectors = le64_make(m->n_vectors),
+        .file_pages = le32_make(m->file_pages->len),
+        .vector_pages = le32_make(m->vector_pages->len),
+        .hypervector_dimension = le32_make(m->n_vectors ? VECTOR_DIMENSION : 0),
+        .hypervector_encoding = le32_make(HYPERVEC_ENCODING),
+        .volumes = le32_make(m->volumes->len),
+    };
+
+    g_byte_array_append(raw, (const uint8_t *)&root, sizeof(root));
+    g_byte_array_append(raw, (const uint8_t *)m->file_pages->data,
+                        m->file_pages->len * sizeof(EngramManifestPage));
+    g_byte_array_append(raw, (const uint8_t *)m->vector_pages->data,
+                        m->vector_pages->len * sizeof(EngramManifestPage));
+    g_byte_array_append(raw, (const uint8_t *)m->volumes->data,
+                        m->volumes->len * sizeof(EngramManifestVolume));
+    if (raw->len > ENGRAM_MAX_OBJECT_BYTES) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_LIMIT,
+                    "%" PRIu64 " files are too many for a manifest", m->count);
+        return false;
+    }
+    return object_writer_co_append(m->out, ENGRAM_OBJECT_MANIFEST, PAGE_LEVEL, raw->data,
+                                   raw->len, ref, errp);
+}
+
+bool coroutine_fn manifest_writer_co_finish(ManifestWriter *m, ObjectWriter *out,
+                                            EngramRef *ref, GError **errp)
+{
+    m->out = out;
+    if (!end_files_page(m, errp) || !sum_up_tree(m, errp)) {
+        return false;
+    }
+    for (guint i = 0; i < m->pages->len; i++) {
+        if (!co_write_page(m, &g_array_index(m->pages, SpooledPage, i), errp)) {
+            return false;
+        }
+    }
+    if (m->image_vector_bytes &&
+        !co_add_vector(m, ENGRAM_VECTOR_OF_IMAGE, m->image_vector, m->image_vector_bytes,
+                       errp)) {
+        return false;
+    }
+    return co_end_vectors_page(m, errp) && co_write_root(m, ref, errp);
+}
