@@ -1,0 +1,224 @@
+/*
+ * What lies between the files.
+ */
+#include "engram/sink-gaps.h"
+
+#include "util/error.h"
+#include "util/units.h"
+
+enum { SORT_BYTES = 8 << 20 };
+
+typedef struct Range {
+    uint64_t offset, length;
+} Range;
+
+typedef struct GapVolume {
+    uint64_t offset, end;
+    Filesystem *fs;
+} GapVolume;
+
+struct SinkGaps {
+    BlockBackend *disk;
+    const ProfileSet *profiles;
+    GArray *volumes;                /* of GapVolume, in order of offset */
+    RecordSorter *covered;          /* of Range */
+    uint64_t pos;
+    Range next;                     /* covered, behind pos or around it */
+    bool has_next;
+    uint64_t status_end;            /* the block status up to here is known */
+    bool status_zero;
+    uint64_t use_end;               /* what [pos, use_end) is for is known */
+    unsigned profile;
+};
+
+static int compare_ranges(const void *a, const void *b)
+{
+    const Range *ra = a, *rb = b;
+
+    return (ra->offset > rb->offset) - (ra->offset < rb->offset);
+}
+
+SinkGaps *sink_gaps_new(BlockBackend *disk, const ProfileSet *profiles, const char *spool_dir)
+{
+    SinkGaps *g = g_new0(SinkGaps, 1);
+
+    g->disk = disk;
+    g->profiles = profiles;
+    g->volumes = g_array_new(FALSE, FALSE, sizeof(GapVolume));
+    g->covered = record_sorter_new(sizeof(Range), compare_ranges, SORT_BYTES, spool_dir);
+    return g;
+}
+
+void sink_gaps_free(SinkGaps *g)
+{
+    if (!g) {
+        return;
+    }
+    g_array_unref(g->volumes);
+    record_sorter_free(g->covered);
+    g_free(g);
+}
+
+static gint compare_volumes(gconstpointer a, gconstpointer b)
+{
+    const GapVolume *va = a, *vb = b;
+
+    return (va->offset > vb->offset) - (va->offset < vb->offset);
+}
+
+void sink_gaps_add_volume(SinkGaps *g, uint64_t offset, uint64_t size, Filesystem *fs)
+{
+    uint64_t disk = blk_length(g->disk);
+    GapVolume volume = { offset, offset < disk ? offset + MIN(size, disk - offset) : offset, fs };
+
+    g_array_append_val(g->volumes, volume);
+    g_array_sort(g->volumes, compare_volumes);
+}
+
+bool sink_gaps_cover(SinkGaps *g, uint64_t offset, uint64_t length, GError **errp)
+{
+    Range range = { offset, length };
+
+    return record_sorter_add(g->covered, &range, errp);
+}
+
+static bool load_next(SinkGaps *g, GError **errp)
+{
+    int ret = record_sorter_next(g->covered, &g->next, errp);
+
+    g->has_next = ret > 0;
+    return ret >= 0;
+}
+
+bool sink_gaps_start(SinkGaps *g, GError **errp)
+{
+    return record_sorter_finish(g->covered, errp) && load_next(g, errp);
+}
+
+/* Finds out what the disk has at g->pos: zeroes or data, and up to where. */
+static bool coroutine_fn co_find_status(SinkGaps *g, uint64_t end, GError **errp)
+{
+    int64_t n = 0;
+
+    if (g->pos < g->status_end) {
+        return true;
+    }
+    int ret = blk_co_block_status(g->disk, g->pos, end - g->pos, &n);
+    if (ret < 0 || n <= 0) {
+        GError *error = bdrv_take_error(blk_bs(g->disk));
+        if (error) {
+            g_propagate_error(errp, error);
+        } else {
+            error_set_errno(errp, ret < 0 ? -ret : EIO,
+                            "%s: error while asking for block status at offset 0x%" PRIx64,
+                            blk_name(g->disk), g->pos);
+        }
+        return false;
+    }
+    g->status_zero = ret & BDRV_BLOCK_ZERO;
+    g->status_end = g->pos + n;
+    return true;
+}
+
+/* The innermost of the volumes that hold pos; *end is cut to where that changes. */
+static const GapVolume *find_volume(const SinkGaps *g, uint64_t pos, uint64_t *end)
+{
+    const GapVolume *found = NULL;
+
+    for (guint i = 0; i < g->volumes->len; i++) {
+        const GapVolume *volume = &g_array_index(g->volumes, GapVolume, i);
+
+        if (volume->offset > pos) {
+            *end = MIN(*end, volume->offset);
+            break;
+        }
+        if (volume->end > pos) {
+            found = volume;
+        }
+    }
+    if (found) {
+        *end = MIN(*end, found->end);
+    }
+    return found;
+}
+
+/* Finds out what the disk at g->pos is for. */
+static void coroutine_fn co_find_use(SinkGaps *g)
+{
+    uint64_t end = blk_length(g->disk);
+    ProfileContent content = PROFILE_CONTENT_FS_METADATA;
+
+    if (g->pos < g->use_end) {
+        return;
+    }
+    const GapVolume *volume = find_volume(g, g->pos, &end);
+    if (volume && !volume->fs) {
+        content = PROFILE_CONTENT_UNKNOWN;
+    } else if (volume) {
+        uint64_t in_volume = g->pos - volume->offset;
+        uint64_t start = in_volume - in_volume % volume->fs->block_size;
+        uint64_t n = 0;
+
+        switch (fs_co_block_use(volume->fs, start, &n)) {
+        case FS_BLOCK_FREE:
+            content = PROFILE_CONTENT_FREE_SPACE;
+            break;
+        case FS_BLOCK_USED:
+        case FS_BLOCK_METADATA:
+            break;
+        case FS_BLOCK_UNKNOWN:
+            content = PROFILE_CONTENT_UNKNOWN;
+            break;
+        }
+        if (n > in_volume - start) {
+            end = MIN(end, volume->offset + start + n);
+        }
+    }
+    g->use_end = end;
+    g->profile = profile_for_content(g->profiles, content);
+}
+
+/* Goes on to where no file is.  False: failed. */
+static bool skip_covered(SinkGaps *g, GError **errp)
+{
+    while (g->has_next && g->next.offset <= g->pos) {
+        g->pos = MAX(g->pos, g->next.offset + g->next.length);
+        if (!load_next(g, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int coroutine_fn sink_gaps_co_next(SinkGaps *g, SinkUnit *unit, GError **errp)
+{
+    const uint64_t disk = blk_length(g->disk);
+
+    for (;;) {
+        if (!skip_covered(g, errp)) {
+            return -1;
+        }
+        if (g->pos >= disk) {
+            return 0;
+        }
+        if (!co_find_status(g, disk, errp)) {
+            return -1;
+        }
+        uint64_t end = MIN(g->status_end, g->has_next ? g->next.offset : disk);
+        if (g->status_zero) {
+            g->pos = end;
+            continue;
+        }
+        co_find_use(g);
+        end = MIN(end, g->use_end);
+        end = MIN(end, round_down_pow2(g->pos, SINK_SEGMENT_BYTES) + SINK_SEGMENT_BYTES);
+        *unit = (SinkUnit){
+            .address = g->pos,
+            .file = SINK_NO_FILE,
+            .size = end - g->pos,
+            .profile = g->profile,
+        };
+        g->pos = end;
+        return 1;
+    }
+}

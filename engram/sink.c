@@ -1,0 +1,422 @@
+/*
+ * From a disk to an engram.
+ */
+#include "engram/sink.h"
+
+#include <openssl/rand.h>
+
+#include "engram/check.h"
+#include "engram/sink-job.h"
+#include "qapi/qapi-visit.h"
+#include "util/co-lock.h"
+#include "util/error.h"
+#include "util/thread-pool.h"
+
+enum {
+    JOBS_AHEAD      = 4,                /* beyond one for each thread */
+    RECORD_LEVEL    = 3,
+    CHUNKER_NUMBER  = 1,
+    PATH_INTERVAL_US = 100000,          /* between paths looked up for the progress */
+};
+
+typedef struct Sink {
+    SinkEncoder e;
+    Progress *progress;
+    Chunker chunker;
+    OutFile *file;
+    ObjectWriter out;
+    ManifestWriter *manifest;
+    SinkPlan *plan;
+    int64_t next_path_us;
+    /* Jobs under way. */
+    GPtrArray *idle;                    /* of SinkJob */
+    uint64_t started, encoded;
+    unsigned in_flight;
+    CoSemaphore room;
+    CoQueue turn;
+    GError *error;                      /* the first */
+} Sink;
+
+/* A job on its way, in a coroutine of its own. */
+typedef struct JobRun {
+    Sink *s;
+    SinkJob *job;
+    uint64_t number;
+} JobRun;
+
+static void fail(Sink *s, GError *error)
+{
+    if (s->error) {
+        g_error_free(error);
+    } else {
+        s->error = error;
+    }
+}
+
+static void show_path(Sink *s, const SinkJob *job)
+{
+    int64_t now = g_get_monotonic_time();
+    uint32_t file = sink_job_file(job);
+
+    if (!s->progress || now < s->next_path_us || file == SINK_NO_FILE) {
+        return;
+    }
+    g_autofree char *path = manifest_writer_path(s->manifest, file);
+    progress_set_path(s->progress, path ? path : "");
+    s->next_path_us = now + PATH_INTERVAL_US;
+}
+
+static void coroutine_fn co_run_job(void *opaque)
+{
+    g_autofree JobRun *run = opaque;
+    Sink *s = run->s;
+    GError *error = NULL;
+
+    if (!sink_job_co_read(run->job, &error)) {
+        fail(s, g_steal_pointer(&error));
+    } else {
+        sink_job_co_cut(run->job);
+    }
+    while (s->encoded != run->number) {
+        co_queue_wait(&s->turn);
+    }
+    if (!s->error) {
+        show_path(s, run->job);
+        if (!sink_job_co_encode(run->job, &error)) {
+            fail(s, error);
+        }
+        progress_add(s->progress, sink_job_bytes(run->job));
+    }
+    s->encoded++;
+    s->in_flight--;
+    sink_job_clear(run->job);
+    g_ptr_array_add(s->idle, run->job);
+    co_semaphore_release(&s->room, 1);
+    co_queue_all(&s->turn);
+}
+
+static SinkJob *coroutine_fn co_take_job(Sink *s)
+{
+    co_semaphore_acquire(&s->room, 1);
+    return s->idle->len ? g_ptr_array_steal_index_fast(s->idle, s->idle->len - 1)
+                        : sink_job_new(&s->e);
+}
+
+static void start_job(Sink *s, SinkJob *job)
+{
+    JobRun *run = g_new(JobRun, 1);
+
+    *run = (JobRun){ s, job, s->started++ };
+    s->in_flight++;
+    coroutine_enter(coroutine_create(co_run_job, run));
+}
+
+/* Fills jobs with units and sends them off. */
+static void coroutine_fn co_fill_jobs(Sink *s)
+{
+    g_autoptr(GArray) extents = g_array_new(FALSE, FALSE, sizeof(SinkExtent));
+    SinkJob *job = co_take_job(s);
+    GError *error = NULL;
+    SinkUnit unit;
+    int ret = 0;
+
+    while (!s->error && (ret = sink_plan_co_next(s->plan, &unit, extents, &error)) > 0) {
+        if (!sink_job_add(job, &unit, extents)) {
+            start_job(s, job);
+            job = co_take_job(s);
+            bool fits = sink_job_add(job, &unit, extents);
+            g_assert(fits);
+        }
+    }
+    if (ret < 0) {
+        fail(s, error);
+    }
+    start_job(s, job);
+}
+
+static bool coroutine_fn co_encode_content(Sink *s, GError **errp)
+{
+    co_fill_jobs(s);
+    while (s->in_flight) {
+        co_queue_wait(&s->turn);
+    }
+    if (!s->error && !frame_writer_co_finish(s->e.frames, errp)) {
+        return false;
+    }
+    if (s->error) {
+        frame_writer_co_drain(s->e.frames);
+        g_propagate_error(errp, g_steal_pointer(&s->error));
+        return false;
+    }
+    return true;
+}
+
+static EngramChunkStats *chunk_stats(uint64_t chunks, uint64_t bytes)
+{
+    EngramChunkStats *stats = engram_chunk_stats_new0();
+
+    stats->chunks = chunks;
+    stats->bytes = bytes;
+    return stats;
+}
+
+static char *make_info(const Sink *s, uint64_t data_bytes)
+{
+    g_autoptr(EngramImageStats) stats = engram_image_stats_new0();
+    uint64_t zero = blk_length(s->e.disk) - data_bytes;
+
+    stats->same = chunk_stats(s->e.same_chunks, s->e.same_bytes);
+    stats->verbatim = chunk_stats(s->e.verbatim_chunks, s->e.verbatim_bytes);
+    stats->zero = chunk_stats(zero / SINK_BLOCK_BYTES, zero);
+    stats->profiles = frame_writer_stats(s->e.frames);
+    return engram_image_stats_to_json_text(stats, false);
+}
+
+static uint64_t now_ns(void)
+{
+    return (uint64_t)g_get_real_time() * 1000;
+}
+
+static bool coroutine_fn co_write_image(Sink *s, const char *name, const EngramRef *manifest,
+                                        EngramCommitImage *image, GError **errp)
+{
+    g_autoptr(GByteArray) raw = g_byte_array_new();
+    uint64_t virtual_size = blk_length(s->e.disk);
+    MapWriterResult map;
+
+    if (!map_writer_co_finish(s->e.map, s->e.frames, &s->out, &map, errp)) {
+        return false;
+    }
+    g_autofree char *info = make_info(s, map.data_bytes);
+    EngramImageRecord record = {
+        .virtual_size = le64_make(virtual_size),
+        .created_ns = le64_make(now_ns()),
+        .map_root = map.root,
+        .manifest = *manifest,
+        .name_bytes = le32_make(strlen(name)),
+        .info_bytes = le32_make(strlen(info)),
+    };
+    memcpy(record.root_digest, map.root_digest, sizeof(record.root_digest));
+    g_byte_array_append(raw, (const uint8_t *)&record, sizeof(record));
+    g_byte_array_append(raw, (const uint8_t *)name, strlen(name));
+    g_byte_array_append(raw, (const uint8_t *)info, strlen(info));
+    image->name_hash = le64_make(engram_checksum(name, strlen(name)));
+    image->virtual_size = le64_make(virtual_size);
+    return object_writer_co_append(&s->out, ENGRAM_OBJECT_IMAGE, RECORD_LEVEL, raw->data,
+                                   raw->len, &image->record, errp);
+}
+
+static bool coroutine_fn co_write_commit(Sink *s, const EngramCommitImage *image,
+                                         EngramRef *ref, GError **errp)
+{
+    g_autoptr(GArray) pages = g_array_new(FALSE, FALSE, sizeof(EngramRef));
+    g_autoptr(GByteArray) raw = g_byte_array_new();
+    g_autofree char *profiles =
+        profile_table_to_json_text(profile_set_table(s->e.profiles), false);
+    EngramCommit commit = {
+        .sequence = le64_make(1),
+        .time_ns = le64_make(now_ns()),
+        .chunk_min = le32_make(s->chunker.params.min_bytes),
+        .chunk_avg = le32_make(s->chunker.params.average_bytes),
+        .chunk_max = le32_make(s->chunker.params.max_bytes),
+        .chunker = le32_make(CHUNKER_NUMBER),
+        .frames = le64_make(frame_writer_count(s->e.frames)),
+        .chunks = le64_make(frame_writer_chunks(s->e.frames)),
+        .images = le32_make(1),
+    };
+
+    if (!object_writer_co_append(&s->out, ENGRAM_OBJECT_PROFILES, RECORD_LEVEL, profiles,
+                                 strlen(profiles), &commit.profiles, errp) ||
+        !frame_writer_co_write_directory(s->e.frames, pages, errp)) {
+        return false;
+    }
+    commit.frame_pages = le32_make(pages->len);
+    g_byte_array_append(raw, (const uint8_t *)&commit, sizeof(commit));
+    g_byte_array_append(raw, (const uint8_t *)image, sizeof(*image));
+    g_byte_array_append(raw, (const uint8_t *)pages->data, pages->len * sizeof(EngramRef));
+    return object_writer_co_append(&s->out, ENGRAM_OBJECT_COMMIT, RECORD_LEVEL, raw->data,
+                                   raw->len, ref, errp) &&
+           object_writer_co_flush(&s->out, errp);
+}
+
+static void make_uuid(uint8_t uuid[ENGRAM_UUID_BYTES])
+{
+    if (RAND_bytes(uuid, ENGRAM_UUID_BYTES) != 1) {
+        g_error("no random bytes to be had");
+    }
+    uuid[6] = (uuid[6] & 0x0f) | 0x40;      /* RFC 4122, section 4.4: version 4 */
+    uuid[8] = (uuid[8] & 0x3f) | 0x80;
+}
+
+/* Both slots: the first one holds the commit, the other one is empty. */
+static bool coroutine_fn co_write_slots(Sink *s, const EngramRef *commit, GError **errp)
+{
+    EngramSlot slots[ENGRAM_SLOTS] = { {
+        .version = le32_make(ENGRAM_VERSION),
+        .header_bytes = le32_make(G_STRUCT_OFFSET(EngramSlot, reserved)),
+        .sequence = le64_make(1),
+        .commit = *commit,
+        .end = le64_make(s->out.end),
+    } };
+    struct iovec iov = { slots, sizeof(slots) };
+
+    memcpy(slots[0].magic, ENGRAM_MAGIC, ENGRAM_MAGIC_BYTES);
+    make_uuid(slots[0].uuid);
+    slots[0].checksum =
+        le64_make(engram_checksum(&slots[0], G_STRUCT_OFFSET(EngramSlot, checksum)));
+    return out_file_co_writev(s->file, &iov, 1, 0, errp);
+}
+
+/* The first finding of a check. */
+static void keep_finding(const char *text, void *opaque)
+{
+    char **finding = opaque;
+
+    if (!*finding) {
+        *finding = g_strdup(text);
+    }
+}
+
+/* Reads back what was written. */
+static bool coroutine_fn co_verify(Sink *s, const char *path, GError **errp)
+{
+    const GArray *sums = frame_writer_sums(s->e.frames);
+    EngramCheckOptions options = {
+        .progress = s->progress,
+        .frame_sums = (const uint64_t *)sums->data,
+        .n_frame_sums = sums->len,
+    };
+    g_autofree char *finding = NULL;
+    EngramCheckResult result;
+
+    g_autoptr(BlockDriverState) file =
+        bdrv_co_open_image(out_file_open_path(s->file), NULL, BDRV_O_PROTOCOL, errp);
+    if (!file || !engram_co_check(file, &options, keep_finding, &finding, &result, errp)) {
+        g_prefix_error(errp, "%s: reading back what was written: ", path);
+        return false;
+    }
+    if (result.corruptions || result.check_errors) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "%s: what was written is not what was meant: %s", path, finding);
+        return false;
+    }
+    return true;
+}
+
+static bool coroutine_fn co_write_index(Sink *s, const char *name, GError **errp)
+{
+    EngramCommitImage image = { 0 };
+    EngramRef manifest, commit;
+
+    return manifest_writer_co_finish(s->manifest, &s->out, &manifest, errp) &&
+           co_write_image(s, name, &manifest, &image, errp) &&
+           co_write_commit(s, &image, &commit, errp) && co_write_slots(s, &commit, errp);
+}
+
+static bool coroutine_fn co_plan(Sink *s, GError **errp)
+{
+    const char *dir = out_file_dir(s->file);
+
+    s->manifest = manifest_writer_new(dir, errp);
+    if (!s->manifest) {
+        return false;
+    }
+    s->e.contents = sink_contents_new(s->manifest);
+    s->e.map = map_writer_new(blk_length(s->e.disk), dir);
+    progress_phase(s->progress, "reading directories", 0);
+    SinkPlanOptions options = {
+        .disk = s->e.disk,
+        .profiles = s->e.profiles,
+        .chunker = s->e.chunker,
+        .manifest = s->manifest,
+        .contents = s->e.contents,
+        .spool_dir = dir,
+        .progress = s->progress,
+    };
+    s->plan = sink_plan_co_new(&options, errp);
+    return s->plan != NULL;
+}
+
+static bool coroutine_fn co_encode(Sink *s, const char *path, const char *name, GError **errp)
+{
+    if (!co_plan(s, errp)) {
+        return false;
+    }
+    progress_phase(s->progress, "encoding", sink_plan_bytes(s->plan));
+    if (!co_encode_content(s, errp) || !co_write_index(s, name, errp)) {
+        return false;
+    }
+    progress_finish(s->progress);
+    if (!co_verify(s, path, errp)) {
+        return false;
+    }
+    return out_file_co_sync(s->file, errp) && out_file_publish(s->file, errp);
+}
+
+/* The image's name, unless one is given: that of the source's file. */
+static char *image_name(const char *given, BlockDriverState *src, GError **errp)
+{
+    g_autofree char *base = g_path_get_basename(bdrv_filename(src));
+    g_autofree char *name = given ? g_strdup(given) : g_utf8_make_valid(base, -1);
+
+    if (!given && strlen(name) > ENGRAM_MAX_NAME_BYTES) {
+        *g_utf8_find_prev_char(name, name + ENGRAM_MAX_NAME_BYTES + 1) = '\0';
+    }
+    if (!*name || strlen(name) > ENGRAM_MAX_NAME_BYTES || !g_utf8_validate(name, -1, NULL)) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "image name of %zu bytes, expected 1 to %d bytes of UTF-8",
+                    strlen(name), ENGRAM_MAX_NAME_BYTES);
+        return NULL;
+    }
+    return g_steal_pointer(&name);
+}
+
+static void sink_clear(Sink *s)
+{
+    sink_plan_free(s->plan);
+    g_ptr_array_unref(s->idle);
+    frame_writer_free(s->e.frames);
+    map_writer_free(s->e.map);
+    codebook_free(s->e.codebook);
+    sink_contents_free(s->e.contents);
+    manifest_writer_free(s->manifest);
+    object_writer_clear(&s->out);
+    out_file_free(s->file);
+    g_clear_error(&s->error);
+}
+
+bool coroutine_fn engram_sink_co_encode(BlockDriverState *src, const char *path,
+                                        const BlockdevCreateOptionsEngram *options,
+                                        Progress *progress, GError **errp)
+{
+    g_autoptr(BlockBackend) disk = blk_new(src);
+    g_autofree char *name = image_name(options->image, src, errp);
+    ProfileSet *profiles = name ? profile_set_load(options->profiles, errp) : NULL;
+    ChunkerParams params;
+    Sink s = { .progress = progress };
+
+    if (!profiles) {
+        return false;
+    }
+    s.file = out_file_new(path, errp);
+    if (!s.file) {
+        profile_set_free(profiles);
+        return false;
+    }
+    chunker_params_init(&params);
+    chunker_init(&s.chunker, &params, NULL);
+    object_writer_init(&s.out, s.file, ENGRAM_OBJECTS_START);
+    s.idle = g_ptr_array_new_with_free_func((GDestroyNotify)sink_job_free);
+    co_semaphore_init(&s.room, thread_pool_max_threads(thread_pool_cpu()) + JOBS_AHEAD);
+    co_queue_init(&s.turn);
+    s.e.disk = disk;
+    s.e.profiles = profiles;
+    s.e.chunker = &s.chunker;
+    s.e.codebook = codebook_new();
+    s.e.frames = frame_writer_new(&s.out, profiles);
+
+    bool ok = co_encode(&s, path, name, errp);
+    sink_clear(&s);
+    profile_set_free(profiles);
+    return ok;
+}
