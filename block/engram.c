@@ -3,9 +3,11 @@
  */
 #include <errno.h>
 #include "block/block-int.h"
+#include "block/filename.h"
 #include "engram/check.h"
 #include "engram/manifest.h"
 #include "engram/reader.h"
+#include "engram/sink.h"
 #include "qapi/qapi-visit.h"
 
 enum {
@@ -287,6 +289,27 @@ static bool engram_content_digest(BlockDriverState *bs, uint8_t digest[BDRV_DIGE
     return true;
 }
 
+static int coroutine_fn engram_co_ingest(const char *filename, BlockDriverState *src,
+                                         const char *keyval, Progress *progress,
+                                         GError **errp)
+{
+    g_autofree char *path = filename_to_path(filename, errp);
+    g_autoptr(BlockdevCreateOptionsEngram) options =
+        path ? blockdev_create_options_engram_from_keyval(keyval ? keyval : "", NULL, errp)
+             : NULL;
+    GError *error = NULL;
+
+    if (!options) {
+        return -EINVAL;
+    }
+    if (!engram_sink_co_encode(src, path, options, progress, &error)) {
+        int ret = error_to_errno(error);
+        g_propagate_error(errp, error);
+        return ret;
+    }
+    return 0;
+}
+
 static BlockDriver bdrv_engram = {
     .format_name            = "engram",
     .instance_size          = sizeof(EngramState),
@@ -299,5 +322,6 @@ static BlockDriver bdrv_engram = {
     .bdrv_co_check          = engram_co_check_image,
     .bdrv_co_load_snapshot  = engram_co_load_snapshot,
     .bdrv_content_digest    = engram_content_digest,
+    .bdrv_co_ingest         = engram_co_ingest,
 };
 block_init(bdrv_engram)

@@ -5,6 +5,7 @@
     engram_spec.py verify ENGRAM            every checksum, identity and digest
     engram_spec.py files ENGRAM [IMAGE]     the manifest, one JSON object a line
     engram_spec.py objects ENGRAM           offset, type, stored and raw bytes of each
+    engram_spec.py digest ENGRAM FILE...    the digest that a file of that content has
 
 Python's standard library, and libzstd and libxxhash by way of ctypes.
 """
@@ -121,6 +122,7 @@ class Engram:
         need(sources == 0, 'sources')
         need(len(data) == 144 + 32 * images + 16 * pages, 'size of the commit record')
         self.profiles = ref_at(data, 32)
+        self.chunker = struct.unpack_from('<III', data, 96)
         self.images = []
         for i in range(images):
             at = 144 + 32 * i
@@ -362,6 +364,49 @@ def objects(engram):
     need(at == engram.slot['end'], 'objects end at 0x%x', at)
 
 
+def chunk_lengths(data, chunker):
+    """Chunker 1: see include/engram/chunker.h."""
+    least, average, most = chunker
+    early, late = 2 ** 31 - 1 - 2 ** 32 // average, 2 ** 31 - 1 - 2 ** 33 // average
+    words = [int.from_bytes(data[i:i + 4], 'little') for i in range(len(data) - 3)]
+    start = 0
+    while start < len(data):
+        end = start + min(most, len(data) - start)
+        for n in range(max(least, 32), min(most, len(data) - start)):
+            at = start + n - 4
+            total = sum(words[at - 4 * k] << 4 * k for k in range(8)) & 0xffffffff
+            value = (total ^ total >> 15) * 0x9E3779B1 & 0xffffffff
+            if (early if n < average // 2 else late) < value < 2 ** 31:
+                end = start + n
+                break
+        yield end - start
+        start = end
+
+
+def content_digest(content, chunker):
+    """Section 8: what names the content of a file."""
+    segment_bytes, block_bytes = 4 << 20, 4096
+    out = hashlib.sha256()
+    for base in range(0, len(content), segment_bytes):
+        segment, has_chunks = hashlib.sha256(), False
+        end = min(base + segment_bytes, len(content))
+        at = base
+        while at < end:
+            stretch = at
+            while at < end and content[at:min(at + block_bytes, end)].strip(b'\0'):
+                at = min(at + block_bytes, end)
+            for length in chunk_lengths(content[stretch:at], chunker):
+                segment.update(struct.pack('<QQ', stretch, length))
+                segment.update(hashlib.sha256(content[stretch:stretch + length]).digest())
+                has_chunks = True
+                stretch += length
+            at = min(at + block_bytes, end)
+        if has_chunks:
+            out.update(segment.digest())
+    out.update(struct.pack('<Q', len(content)))
+    return out.hexdigest()
+
+
 def main():
     command, engram = sys.argv[1], Engram(sys.argv[2])
     if command == 'raw':
@@ -374,6 +419,10 @@ def main():
             print(json.dumps(entry))
     elif command == 'objects':
         objects(engram)
+    elif command == 'digest':
+        for name in sys.argv[3:]:
+            with open(name, 'rb') as file:
+                print(content_digest(file.read(), engram.chunker))
     else:
         sys.exit('unknown command ' + command)
 
