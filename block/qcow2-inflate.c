@@ -3,55 +3,42 @@
  */
 #include "qcow2.h"
 
-#include <zlib.h>
+#include <isa-l/igzip_lib.h>
 #include <zstd.h>
-
-/* Raw deflate data; any window up to the largest. */
-enum { WINDOW_BITS = -15 };
-
-static void free_zlib(gpointer stream)
-{
-    inflateEnd(stream);
-    g_free(stream);
-}
 
 static void free_zstd(gpointer context)
 {
     ZSTD_freeDCtx(context);
 }
 
-static GPrivate zlib_stream = G_PRIVATE_INIT(free_zlib);
+static GPrivate deflate_state = G_PRIVATE_INIT(g_free);
 static GPrivate zstd_context = G_PRIVATE_INIT(free_zstd);
 
-static z_stream *get_zlib(void)
+static struct inflate_state *get_deflate(void)
 {
-    z_stream *stream = g_private_get(&zlib_stream);
-    if (stream) {
-        return inflateReset(stream) == Z_OK ? stream : NULL;
+    struct inflate_state *state = g_private_get(&deflate_state);
+    if (!state) {
+        state = g_new(struct inflate_state, 1);
+        g_private_set(&deflate_state, state);
     }
-    stream = g_new0(z_stream, 1);
-    if (inflateInit2(stream, WINDOW_BITS) != Z_OK) {
-        g_free(stream);
-        return NULL;
-    }
-    g_private_set(&zlib_stream, stream);
-    return stream;
+    return state;
 }
 
-static bool inflate_zlib(const void *in, size_t in_bytes, void *out, size_t out_bytes)
+/* Raw deflate data, of any window up to the largest. */
+static bool inflate_deflate(const void *in, size_t in_bytes, void *out, size_t out_bytes)
 {
-    z_stream *stream = get_zlib();
-    if (!stream) {
-        return false;
-    }
-    stream->next_in = (Bytef *)in;
-    stream->avail_in = in_bytes;
-    stream->next_out = out;
-    stream->avail_out = out_bytes;
+    struct inflate_state *state = get_deflate();
+
+    isal_inflate_init(state);
+    state->crc_flag = ISAL_DEFLATE;
+    state->next_in = (uint8_t *)in;
+    state->avail_in = in_bytes;
+    state->next_out = out;
+    state->avail_out = out_bytes;
     /* A full output is what counts: the stream's end mark may be missing. */
-    int ret = inflate(stream, Z_FINISH);
-    return (ret == Z_STREAM_END || ret == Z_BUF_ERROR || ret == Z_OK) &&
-           stream->avail_out == 0;
+    int ret = isal_inflate_stateless(state);
+    return (ret == ISAL_DECOMP_OK || ret == ISAL_END_INPUT || ret == ISAL_OUT_OVERFLOW) &&
+           state->avail_out == 0;
 }
 
 static ZSTD_DCtx *get_zstd(void)
@@ -102,7 +89,7 @@ bool qcow2_inflate(Qcow2Compression compression, const void *in, size_t in_bytes
 {
     switch (compression) {
     case QCOW2_COMPRESSION_ZLIB:
-        return inflate_zlib(in, in_bytes, out, out_bytes);
+        return inflate_deflate(in, in_bytes, out, out_bytes);
     case QCOW2_COMPRESSION_ZSTD:
         return inflate_zstd(in, in_bytes, out, out_bytes);
     }
