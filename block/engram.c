@@ -38,15 +38,17 @@ static void show_image(BlockDriverState *bs)
     bs->total_bytes = engram_reader_image(s->reader)->virtual_size;
 }
 
-static int coroutine_fn engram_co_open(BlockDriverState *bs, const BlockdevOptions *options,
-                                       int flags, GError **errp)
+static int coroutine_fn engram_co_open(BlockDriverState *bs,
+                                       const BlockdevOptions *options, int flags,
+                                       GError **errp)
 {
     EngramState *s = bs->opaque;
     const BlockdevOptionsEngram *own = options ? &options->u.engram : NULL;
     uint64_t cache_bytes = own && own->has_cache_size ? own->cache_size : 0;
     GError *error = NULL;
 
-    s->reader = engram_reader_co_open(bs->file, own ? own->image : NULL, cache_bytes, &error);
+    s->reader =
+        engram_reader_co_open(bs->file, own ? own->image : NULL, cache_bytes, &error);
     if (!s->reader && (flags & BDRV_O_CHECK) &&
         g_error_matches(error, EMBR_ERROR, EMBR_ERROR_CORRUPT)) {
         /* The check says what is wrong, if it finds a commit to start from. */
@@ -81,9 +83,9 @@ static int note(BlockDriverState *bs, GError *error)
     return ret;
 }
 
-static int coroutine_fn engram_co_preadv(BlockDriverState *bs, int64_t offset, int64_t bytes,
-                                         const IOVector *iov, size_t iov_offset,
-                                         BdrvRequestFlags flags)
+static int coroutine_fn engram_co_preadv(BlockDriverState *bs, int64_t offset,
+                                         int64_t bytes, const IOVector *iov,
+                                         size_t iov_offset, BdrvRequestFlags flags)
 {
     EngramState *s = bs->opaque;
     GError *error = NULL;
@@ -95,8 +97,8 @@ static int coroutine_fn engram_co_preadv(BlockDriverState *bs, int64_t offset, i
 }
 
 static int coroutine_fn engram_co_block_status(BlockDriverState *bs, int64_t offset,
-                                               int64_t bytes, int64_t *pnum, int64_t *map,
-                                               BlockDriverState **file)
+                                               int64_t bytes, int64_t *pnum,
+                                               int64_t *map, BlockDriverState **file)
 {
     EngramState *s = bs->opaque;
     GError *error = NULL;
@@ -129,7 +131,8 @@ static char *uuid_text(const uint8_t *uuid)
                            digits + 16, digits + 20);
 }
 
-static EngramImageInfo *coroutine_fn co_image_info(EngramFile *f, const EngramImage *image,
+static EngramImageInfo *coroutine_fn co_image_info(EngramFile *f,
+                                                   const EngramImage *image,
                                                    GError **errp)
 {
     g_autoptr(EngramImageInfo) info = engram_image_info_new0();
@@ -141,7 +144,8 @@ static EngramImageInfo *coroutine_fn co_image_info(EngramFile *f, const EngramIm
     info->created->nsec = image->created_ns % 1000000000;
     info->root_digest = hex(image->root_digest, sizeof(image->root_digest));
     if (!engram_ref_is_none(&image->manifest)) {
-        g_autoptr(EngramManifestReader) manifest = engram_manifest_co_open(f, image, errp);
+        g_autoptr(EngramManifestReader) manifest =
+            engram_manifest_co_open(f, image, errp);
         if (!manifest) {
             return NULL;
         }
@@ -159,7 +163,8 @@ static EngramImageInfo *coroutine_fn co_image_info(EngramFile *f, const EngramIm
     return g_steal_pointer(&info);
 }
 
-static ImageInfoSpecificEngram *coroutine_fn co_specific_info(EngramReader *r, GError **errp)
+static ImageInfoSpecificEngram *coroutine_fn co_specific_info(EngramReader *r,
+                                                              GError **errp)
 {
     g_autoptr(ImageInfoSpecificEngram) info = image_info_specific_engram_new0();
     EngramFile *f = engram_reader_file(r);
@@ -260,8 +265,8 @@ static int coroutine_fn engram_co_check_image(BlockDriverState *bs, ImageCheck *
 }
 
 /* An engram's images take the place of internal snapshots: -l NAME. */
-static int coroutine_fn engram_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,
-                                                GError **errp)
+static int coroutine_fn engram_co_load_snapshot(BlockDriverState *bs,
+                                                const char *id_or_name, GError **errp)
 {
     EngramState *s = bs->opaque;
     GError *error = NULL;
@@ -278,7 +283,8 @@ static int coroutine_fn engram_co_load_snapshot(BlockDriverState *bs, const char
     return 0;
 }
 
-static bool engram_content_digest(BlockDriverState *bs, uint8_t digest[BDRV_DIGEST_BYTES])
+static bool engram_content_digest(BlockDriverState *bs,
+                                  uint8_t digest[BDRV_DIGEST_BYTES])
 {
     EngramState *s = bs->opaque;
 
@@ -295,7 +301,8 @@ static int coroutine_fn engram_co_ingest(const char *filename, BlockDriverState 
 {
     g_autofree char *path = filename_to_path(filename, errp);
     g_autoptr(BlockdevCreateOptionsEngram) options =
-        path ? blockdev_create_options_engram_from_keyval(keyval ? keyval : "", NULL, errp)
+        path ? blockdev_create_options_engram_from_keyval(keyval ? keyval : "", NULL,
+                                                          errp)
              : NULL;
     GError *error = NULL;
 

@@ -8,7 +8,7 @@
 #include "util/thread-pool.h"
 
 enum {
-    FRAMES_AHEAD = 2,               /* sealed frames in memory beyond one for each thread */
+    FRAMES_AHEAD = 2, /* sealed frames in memory beyond one for each thread */
     DIRECTORY_PAGE_ENTRIES = 4096,
     DIRECTORY_LEVEL = 3,
 };
@@ -99,7 +99,8 @@ FrameWriter *frame_writer_new(ObjectWriter *out, const ProfileSet *profiles)
         const Profile *profile = g_ptr_array_index(w->table->profiles, i);
         ProfileState *p = &w->profiles[i];
 
-        p->frame_bytes = MAX(profile->frame_size, (uint64_t)ENGRAM_MAX_CHUNK_BYTES / 16);
+        p->frame_bytes =
+            MAX(profile->frame_size, (uint64_t)ENGRAM_MAX_CHUNK_BYTES / 16);
         p->level = profile->codec == ENGRAM_CODEC_STORE ? ENGRAM_LEVEL_STORE
                                                         : (int)profile->level;
     }
@@ -152,8 +153,8 @@ static GByteArray *make_chunk_list(const Frame *f, uint64_t offset, EngramRef *r
     g_byte_array_append(raw, (const uint8_t *)f->lengths->data,
                         f->lengths->len * sizeof(le32_t));
     g_byte_array_append(raw, f->digests->data, f->digests->len);
-    *ref = engram_object_append(object, offset, ENGRAM_OBJECT_CHUNKS, 0, ENGRAM_LEVEL_STORE,
-                                raw->data, raw->len);
+    *ref = engram_object_append(object, offset, ENGRAM_OBJECT_CHUNKS, 0,
+                                ENGRAM_LEVEL_STORE, raw->data, raw->len);
     return object;
 }
 
@@ -188,7 +189,7 @@ static bool coroutine_fn co_place_frame(Frame *f, GError **errp)
     w->written++;
     co_queue_all(&w->turn);
 
-    struct iovec iov[] = { { f->object->data, f->object->len }, { list->data, list->len } };
+    struct iovec iov[] = {{f->object->data, f->object->len}, {list->data, list->len}};
     return out_file_co_writev(w->out->file, iov, G_N_ELEMENTS(iov), offset, errp);
 }
 
@@ -237,8 +238,9 @@ static void coroutine_fn co_seal(FrameWriter *w, unsigned profile)
     coroutine_enter(coroutine_create(co_finish_frame, f));
 }
 
-bool coroutine_fn frame_writer_co_reserve(FrameWriter *w, unsigned profile, uint32_t len,
-                                          CodebookPlace *place, GError **errp)
+bool coroutine_fn frame_writer_co_reserve(FrameWriter *w, unsigned profile,
+                                          uint32_t len, CodebookPlace *place,
+                                          GError **errp)
 {
     ProfileState *p = &w->profiles[profile];
 
@@ -258,8 +260,8 @@ bool coroutine_fn frame_writer_co_reserve(FrameWriter *w, unsigned profile, uint
     return true;
 }
 
-void frame_writer_append(FrameWriter *w, unsigned profile, const void *data, uint32_t len,
-                         const uint8_t digest[ENGRAM_DIGEST_BYTES])
+void frame_writer_append(FrameWriter *w, unsigned profile, const void *data,
+                         uint32_t len, const uint8_t digest[ENGRAM_DIGEST_BYTES])
 {
     Frame *f = w->profiles[profile].open;
     le32_t length = le32_make(len);
@@ -310,9 +312,10 @@ bool coroutine_fn frame_writer_co_write_directory(FrameWriter *w, GArray *pages,
         guint n = MIN(w->entries->len - first, DIRECTORY_PAGE_ENTRIES);
         EngramRef ref;
 
-        if (!object_writer_co_append(w->out, ENGRAM_OBJECT_FRAME_DIR, DIRECTORY_LEVEL,
-                                     &g_array_index(w->entries, EngramFrameEntry, first),
-                                     n * sizeof(EngramFrameEntry), &ref, errp)) {
+        if (!object_writer_co_append(
+                w->out, ENGRAM_OBJECT_FRAME_DIR, DIRECTORY_LEVEL,
+                &g_array_index(w->entries, EngramFrameEntry, first),
+                n * sizeof(EngramFrameEntry), &ref, errp)) {
             return false;
         }
         g_array_append_val(pages, ref);

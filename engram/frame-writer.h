@@ -22,11 +22,12 @@ void frame_writer_free(FrameWriter *w);
 
 /* Where the next chunk of len bytes with that profile comes to lie.  May wait for
  * frames to be compressed. False: writing an earlier frame has failed. */
-bool coroutine_fn frame_writer_co_reserve(FrameWriter *w, unsigned profile, uint32_t len,
-                                          CodebookPlace *place, GError **errp);
+bool coroutine_fn frame_writer_co_reserve(FrameWriter *w, unsigned profile,
+                                          uint32_t len, CodebookPlace *place,
+                                          GError **errp);
 /* Puts the chunk at the place reserved just before; data is copied. */
-void frame_writer_append(FrameWriter *w, unsigned profile, const void *data, uint32_t len,
-                         const uint8_t digest[ENGRAM_DIGEST_BYTES]);
+void frame_writer_append(FrameWriter *w, unsigned profile, const void *data,
+                         uint32_t len, const uint8_t digest[ENGRAM_DIGEST_BYTES]);
 /* Seals all frames and waits until they are written. */
 bool coroutine_fn frame_writer_co_finish(FrameWriter *w, GError **errp);
 /* Waits for frames being compressed or written, after a failure. */

@@ -154,7 +154,8 @@ bool manifest_writer_add(ManifestWriter *m, const FsWalkEntry *entry, uint8_t fl
     };
 
     g_byte_array_append(m->page, (const uint8_t *)&disk, sizeof(disk));
-    g_byte_array_append(m->page, (const uint8_t *)entry->path + shared, path_bytes - shared);
+    g_byte_array_append(m->page, (const uint8_t *)entry->path + shared,
+                        path_bytes - shared);
     g_string_assign(m->path, entry->path);
     volume->entries = le64_make(le64_get(volume->entries) + 1);
     *number = m->count++;
@@ -232,8 +233,9 @@ static const EngramManifestVolume *find_volume(const ManifestWriter *m, uint64_t
 {
     guint i = m->volumes->len;
 
-    while (i > 1 && le64_get(g_array_index(m->volumes, EngramManifestVolume, i - 1).first) >
-                    number) {
+    while (i > 1 &&
+           le64_get(g_array_index(m->volumes, EngramManifestVolume, i - 1).first) >
+               number) {
         i--;
     }
     return &g_array_index(m->volumes, EngramManifestVolume, i - 1);
@@ -255,7 +257,8 @@ char *manifest_writer_path(ManifestWriter *m, uint64_t number)
     }
     volume = find_volume(m, number);
     return le32_get(volume->number)
-               ? g_strdup_printf("/p%" PRIu32 "/%s", le32_get(volume->number), path->str)
+               ? g_strdup_printf("/p%" PRIu32 "/%s", le32_get(volume->number),
+                                 path->str)
                : g_strdup_printf("/%s", path->str);
 }
 
@@ -269,8 +272,8 @@ static bool coroutine_fn co_end_vectors_page(ManifestWriter *m, GError **errp)
     if (m->n_vectors == m->vectors_first) {
         return true;
     }
-    if (!object_writer_co_append(m->out, ENGRAM_OBJECT_VECTORS, PAGE_LEVEL, m->vectors->data,
-                                 m->vectors->len, &page.ref, errp)) {
+    if (!object_writer_co_append(m->out, ENGRAM_OBJECT_VECTORS, PAGE_LEVEL,
+                                 m->vectors->data, m->vectors->len, &page.ref, errp)) {
         return false;
     }
     g_array_append_val(m->vector_pages, page);
@@ -279,8 +282,9 @@ static bool coroutine_fn co_end_vectors_page(ManifestWriter *m, GError **errp)
     return true;
 }
 
-static bool coroutine_fn co_add_vector(ManifestWriter *m, uint64_t number, const void *vector,
-                                       uint32_t bytes, GError **errp)
+static bool coroutine_fn co_add_vector(ManifestWriter *m, uint64_t number,
+                                       const void *vector, uint32_t bytes,
+                                       GError **errp)
 {
     EngramVectorEntry entry = { .entry = le64_make(number), .bytes = le32_make(bytes) };
 
@@ -291,7 +295,8 @@ static bool coroutine_fn co_add_vector(ManifestWriter *m, uint64_t number, const
 }
 
 /* Content records of a page's entries; those behind the last one recorded are empty. */
-static ContentRecord *load_content(ManifestWriter *m, const SpooledPage *page, GError **errp)
+static ContentRecord *load_content(ManifestWriter *m, const SpooledPage *page,
+                                   GError **errp)
 {
     g_autofree ContentRecord *records = g_new0(ContentRecord, page->entries);
     uint64_t offset = page->first * sizeof(*records);
@@ -329,8 +334,8 @@ static bool record_directory(uint64_t number, const uint8_t *packed, size_t byte
     return manifest_writer_set_content(opaque, number, 0, NULL, packed, bytes, errp);
 }
 
-static bool add_page_to_tree(ManifestWriter *m, const SpooledPage *page, TreeVectors *tree,
-                             guint *volume, GError **errp)
+static bool add_page_to_tree(ManifestWriter *m, const SpooledPage *page,
+                             TreeVectors *tree, guint *volume, GError **errp)
 {
     g_autofree uint8_t *data = load_page(m, page, errp);
     g_autofree ContentRecord *content = data ? load_content(m, page, errp) : NULL;
@@ -354,8 +359,9 @@ static bool add_page_to_tree(ManifestWriter *m, const SpooledPage *page, TreeVec
             }
             ++*volume;
         }
-        if (!tree_vectors_add(tree, page->first + i, path->str, S_ISDIR(le32_get(entry->mode)),
-                              content[i].vector, content[i].vector_bytes, errp)) {
+        if (!tree_vectors_add(tree, page->first + i, path->str,
+                              S_ISDIR(le32_get(entry->mode)), content[i].vector,
+                              content[i].vector_bytes, errp)) {
             return false;
         }
     }
@@ -369,8 +375,8 @@ static bool sum_up_tree(ManifestWriter *m, GError **errp)
     guint volume = 0;
 
     for (guint i = 0; i < m->pages->len; i++) {
-        if (!add_page_to_tree(m, &g_array_index(m->pages, SpooledPage, i), tree, &volume,
-                              errp)) {
+        if (!add_page_to_tree(m, &g_array_index(m->pages, SpooledPage, i), tree,
+                              &volume, errp)) {
             return false;
         }
     }
@@ -398,13 +404,13 @@ static bool coroutine_fn co_write_page(ManifestWriter *m, const SpooledPage *pag
         complete_entry(raw, spooled, &content[i]);
         at += sizeof(*spooled) + le16_get(spooled->suffix);
         if (content[i].vector_bytes &&
-            !co_add_vector(m, page->first + i, content[i].vector, content[i].vector_bytes,
-                           errp)) {
+            !co_add_vector(m, page->first + i, content[i].vector,
+                           content[i].vector_bytes, errp)) {
             return false;
         }
     }
-    if (!object_writer_co_append(m->out, ENGRAM_OBJECT_FILES, PAGE_LEVEL, raw->data, raw->len,
-                                 &entry.ref, errp)) {
+    if (!object_writer_co_append(m->out, ENGRAM_OBJECT_FILES, PAGE_LEVEL, raw->data,
+                                 raw->len, &entry.ref, errp)) {
         return false;
     }
     g_array_append_val(m->file_pages, entry);
@@ -436,8 +442,8 @@ static bool coroutine_fn co_write_root(ManifestWriter *m, EngramRef *ref, GError
                     "%" PRIu64 " files are too many for a manifest", m->count);
         return false;
     }
-    return object_writer_co_append(m->out, ENGRAM_OBJECT_MANIFEST, PAGE_LEVEL, raw->data,
-                                   raw->len, ref, errp);
+    return object_writer_co_append(m->out, ENGRAM_OBJECT_MANIFEST, PAGE_LEVEL,
+                                   raw->data, raw->len, ref, errp);
 }
 
 bool coroutine_fn manifest_writer_co_finish(ManifestWriter *m, ObjectWriter *out,
@@ -453,8 +459,8 @@ bool coroutine_fn manifest_writer_co_finish(ManifestWriter *m, ObjectWriter *out
         }
     }
     if (m->image_vector_bytes &&
-        !co_add_vector(m, ENGRAM_VECTOR_OF_IMAGE, m->image_vector, m->image_vector_bytes,
-                       errp)) {
+        !co_add_vector(m, ENGRAM_VECTOR_OF_IMAGE, m->image_vector,
+                       m->image_vector_bytes, errp)) {
         return false;
     }
     return co_end_vectors_page(m, errp) && co_write_root(m, ref, errp);

@@ -23,15 +23,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(ManifestWriter, manifest_writer_free)
 /* Entries added from now on are of that volume. */
 void manifest_writer_begin_volume(ManifestWriter *m, uint32_t number, uint64_t offset,
                                   uint64_t size, const char *fs_type);
-/* The next entry, whose path has at most MANIFEST_PATH_BYTES_MAX bytes; *number is what it is called in the following.  flags: ENGRAM_FILE_*.
- * With ENGRAM_FILE_HAS_DIGEST its content is to follow. */
+/* The next entry, whose path has at most MANIFEST_PATH_BYTES_MAX bytes; *number is what
+ * it is called in the following.  flags: ENGRAM_FILE_*. With ENGRAM_FILE_HAS_DIGEST its
+ * content is to follow. */
 bool manifest_writer_add(ManifestWriter *m, const FsWalkEntry *entry, uint8_t flags,
                          uint64_t *number, GError **errp);
-/* What is in a file. digest NULL: it could not be read.  vector: packed, of vector_bytes
- * (0: none), at most VECTOR_PACKED_BYTES_MAX (engram/vector.h). */
+/* What is in a file. digest NULL: it could not be read.  vector: packed, of
+ * vector_bytes (0: none), at most VECTOR_PACKED_BYTES_MAX (engram/vector.h). */
 bool manifest_writer_set_content(ManifestWriter *m, uint64_t number, uint8_t profile,
                                  const uint8_t digest[ENGRAM_DIGEST_BYTES],
-                                 const void *vector, size_t vector_bytes, GError **errp);
+                                 const void *vector, size_t vector_bytes,
+                                 GError **errp);
 /* "/p3/etc/passwd", for people to see; NULL if it cannot be told. */
 char *manifest_writer_path(ManifestWriter *m, uint64_t number);
 uint64_t manifest_writer_count(const ManifestWriter *m);

@@ -30,9 +30,9 @@ struct MapWriter {
     /* While finishing. */
     const FrameWriter *frames;
     ObjectWriter *out;
-    GArray *entries;                /* of MapRange, in the segment; offsets count from its start */
+    GArray *entries; /* of MapRange, in the segment; offsets count from its start */
     GByteArray *raw;                /* the map's bytes */
-    GHashTable *frame_indexes;      /* number of a frame -> its index in the map, plus 1 */
+    GHashTable *frame_indexes; /* number of a frame -> its index in the map, plus 1 */
     GArray *segments;               /* of EngramSegment: the page being filled */
     bool page_has_map;
     GArray *pages;                  /* of EngramRef */
@@ -70,7 +70,8 @@ MapWriter *map_writer_new(uint64_t virtual_size, const char *spool_dir)
 
     m->virtual_size = virtual_size;
     m->segment_bits = choose_segment_bits(virtual_size);
-    m->ranges = record_sorter_new(sizeof(MapRange), compare_ranges, SORT_BYTES, spool_dir);
+    m->ranges =
+        record_sorter_new(sizeof(MapRange), compare_ranges, SORT_BYTES, spool_dir);
     m->entries = g_array_new(FALSE, FALSE, sizeof(MapRange));
     m->raw = g_byte_array_new();
     m->frame_indexes = g_hash_table_new(NULL, NULL);
@@ -98,9 +99,10 @@ void map_writer_free(MapWriter *m)
 }
 
 bool map_writer_add(MapWriter *m, uint64_t offset, uint32_t length, CodebookPlace place,
-                    uint32_t skip, const uint8_t digest[ENGRAM_DIGEST_BYTES], GError **errp)
+                    uint32_t skip, const uint8_t digest[ENGRAM_DIGEST_BYTES],
+                    GError **errp)
 {
-    MapRange range = { .offset = offset, .length = length, .skip = skip, .place = place };
+    MapRange range = {.offset = offset, .length = length, .skip = skip, .place = place};
 
     memcpy(range.digest, digest, ENGRAM_DIGEST_BYTES);
     return record_sorter_add(m->ranges, &range, errp);
@@ -163,7 +165,8 @@ static guint16 frame_index(MapWriter *m, const MapRange *range)
     guint index = GPOINTER_TO_UINT(g_hash_table_lookup(m->frame_indexes, key));
 
     if (!index) {
-        EngramMapFrame frame = { .frame = *frame_writer_ref(m->frames, range->place.frame) };
+        EngramMapFrame frame = {.frame =
+                                    *frame_writer_ref(m->frames, range->place.frame)};
 
         g_byte_array_append(m->raw, (const uint8_t *)&frame, sizeof(frame));
         index = g_hash_table_size(m->frame_indexes) + 1;
@@ -180,7 +183,7 @@ typedef struct MapColumns {
 
 static void add_zero_entry(MapColumns *c, uint32_t length)
 {
-    le32_store(c->lengths + 4 * c->n++, length);        /* kind 0, and zeroes elsewhere */
+    le32_store(c->lengths + 4 * c->n++, length); /* kind 0, and zeroes elsewhere */
 }
 
 static void add_chunk_entry(MapColumns *c, const MapRange *range, uint16_t frame)
@@ -249,9 +252,9 @@ static bool coroutine_fn co_end_page(MapWriter *m, GError **errp)
     EngramRef ref = { 0 };
 
     if (m->page_has_map &&
-        !object_writer_co_append(m->out, ENGRAM_OBJECT_SEGMENTS, SEGMENTS_LEVEL,
-                                 m->segments->data,
-                                 m->segments->len * sizeof(EngramSegment), &ref, errp)) {
+        !object_writer_co_append(
+            m->out, ENGRAM_OBJECT_SEGMENTS, SEGMENTS_LEVEL, m->segments->data,
+            m->segments->len * sizeof(EngramSegment), &ref, errp)) {
         return false;
     }
     g_array_append_val(m->pages, ref);
@@ -292,7 +295,8 @@ static bool coroutine_fn co_end_segment(MapWriter *m, GError **errp)
 static void add_to_segment(MapWriter *m, const MapRange *range)
 {
     GArray *entries = m->entries;
-    MapRange *last = entries->len ? &g_array_index(entries, MapRange, entries->len - 1) : NULL;
+    MapRange *last =
+        entries->len ? &g_array_index(entries, MapRange, entries->len - 1) : NULL;
 
     m->data_bytes += range->length;
     if (last && last->offset + last->length == range->offset &&
@@ -316,7 +320,8 @@ static bool coroutine_fn co_add_range(MapWriter *m, MapRange *range, GError **er
             }
         }
         uint64_t start = segment << m->segment_bits;
-        uint64_t n = MIN(range->length, start + segment_bytes(m, segment) - range->offset);
+        uint64_t n =
+            MIN(range->length, start + segment_bytes(m, segment) - range->offset);
         MapRange part = *range;
         part.offset -= start;
         part.length = n;
@@ -338,7 +343,8 @@ static bool coroutine_fn co_add_ranges(MapWriter *m, GError **errp)
         return false;
     }
     while ((ret = record_sorter_next(m->ranges, &range, errp)) > 0) {
-        uint64_t overlap = done > range.offset ? MIN(done - range.offset, range.length) : 0;
+        uint64_t overlap =
+            done > range.offset ? MIN(done - range.offset, range.length) : 0;
 
         range.offset += overlap;
         range.skip += overlap;
@@ -370,8 +376,8 @@ static bool coroutine_fn co_write_root(MapWriter *m, EngramRef *ref, GError **er
     g_byte_array_append(raw, (const uint8_t *)&root, sizeof(root));
     g_byte_array_append(raw, (const uint8_t *)m->pages->data,
                         m->pages->len * sizeof(EngramRef));
-    return object_writer_co_append(m->out, ENGRAM_OBJECT_MAP_ROOT, SEGMENTS_LEVEL, raw->data,
-                                   raw->len, ref, errp);
+    return object_writer_co_append(m->out, ENGRAM_OBJECT_MAP_ROOT, SEGMENTS_LEVEL,
+                                   raw->data, raw->len, ref, errp);
 }
 
 bool coroutine_fn map_writer_co_finish(MapWriter *m, const FrameWriter *frames,

@@ -20,12 +20,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(MapWriter, map_writer_free)
  * place.  They lie on the disk. Where ranges overlap, either may be taken: they say the
  * same. */
 bool map_writer_add(MapWriter *m, uint64_t offset, uint32_t length, CodebookPlace place,
-                    uint32_t skip, const uint8_t digest[ENGRAM_DIGEST_BYTES], GError **errp);
+                    uint32_t skip, const uint8_t digest[ENGRAM_DIGEST_BYTES],
+                    GError **errp);
 
 typedef struct MapWriterResult {
     EngramRef root;
     uint8_t root_digest[ENGRAM_DIGEST_BYTES];
-    uint64_t data_bytes;            /* of the disk that are in chunks; the rest is zero */
+    uint64_t data_bytes; /* of the disk that are in chunks; the rest is zero */
 } MapWriterResult;
 
 /* Writes maps, segments and the map root. All frames have been written. */

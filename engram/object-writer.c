@@ -24,9 +24,9 @@ uint64_t object_writer_claim(ObjectWriter *w, uint64_t len)
     return offset;
 }
 
-bool coroutine_fn object_writer_co_append(ObjectWriter *w, EngramObjectType type, int level,
-                                          const void *raw, size_t len, EngramRef *ref,
-                                          GError **errp)
+bool coroutine_fn object_writer_co_append(ObjectWriter *w, EngramObjectType type,
+                                          int level, const void *raw, size_t len,
+                                          EngramRef *ref, GError **errp)
 {
     uint64_t base = w->end - w->pending->len;
 

@@ -23,9 +23,9 @@ void object_writer_clear(ObjectWriter *w);
 uint64_t object_writer_claim(ObjectWriter *w, uint64_t len);
 /* Wraps len bytes as an object, compressed if level says so, and appends it.  Not from
  * several coroutines at a time. */
-bool coroutine_fn object_writer_co_append(ObjectWriter *w, EngramObjectType type, int level,
-                                          const void *raw, size_t len, EngramRef *ref,
-                                          GError **errp);
+bool coroutine_fn object_writer_co_append(ObjectWriter *w, EngramObjectType type,
+                                          int level, const void *raw, size_t len,
+                                          EngramRef *ref, GError **errp);
 bool coroutine_fn object_writer_co_flush(ObjectWriter *w, GError **errp);
 
 #endif

@@ -22,7 +22,7 @@ enum {
 
 struct OutFile {
     int fd;
-    char *path;                     /* what it will be called, symbolic links resolved */
+    char *path; /* what it will be called, symbolic links resolved */
     char *dir;
     char *open_path;
     char *hidden;                   /* the name it has meanwhile; NULL if none */
@@ -130,9 +130,11 @@ OutFile *out_file_new(const char *path, GError **errp)
             return open_device(f, errp) ? g_steal_pointer(&f) : NULL;
         }
         if (!S_ISREG(st.st_mode)) {
-            g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
-                        "Could not create '%s': it is neither a regular file nor a block "
-                        "device", path);
+            g_set_error(
+                errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                "Could not create '%s': it is neither a regular file nor a block "
+                "device",
+                path);
             return NULL;
         }
         if (access(f->path, W_OK) < 0) {
@@ -212,8 +214,9 @@ bool coroutine_fn out_file_co_writev(OutFile *f, struct iovec *iov, int niov,
         }
         ssize_t n = aio_co_pwritev(f->fd, iov, niov, offset);
         if (n <= 0) {
-            error_set_errno(errp, n < 0 ? -n : ENOSPC, "%s: error while writing at offset 0x%"
-                            PRIx64, f->path, offset);
+            error_set_errno(errp, n < 0 ? -n : ENOSPC,
+                            "%s: error while writing at offset 0x%" PRIx64, f->path,
+                            offset);
             return false;
         }
         offset += n;
@@ -279,7 +282,8 @@ bool out_file_publish(OutFile *f, GError **errp)
         if (!f->hidden && linkat(AT_FDCWD, f->open_path, AT_FDCWD, f->path,
                                  AT_SYMLINK_FOLLOW) == 0) {
             f->published = true;
-        } else if ((!f->hidden && !give_hidden_name(f)) || rename(f->hidden, f->path) < 0) {
+        } else if ((!f->hidden && !give_hidden_name(f)) ||
+                   rename(f->hidden, f->path) < 0) {
             error_set_errno(errp, errno, "Could not create '%s'", f->path);
             return false;
         }

@@ -112,7 +112,8 @@ static gint compare_digests(gconstpointer a, gconstpointer b)
 }
 
 /* All units of the file are there. */
-static bool record_file(SinkContents *c, const SinkUnit *last, FileState *state, GError **errp)
+static bool record_file(SinkContents *c, const SinkUnit *last, FileState *state,
+                        GError **errp)
 {
     g_autoptr(GByteArray) digests = g_byte_array_new();
     uint8_t digest[ENGRAM_DIGEST_BYTES], packed[VECTOR_PACKED_BYTES_MAX];
@@ -120,15 +121,16 @@ static bool record_file(SinkContents *c, const SinkUnit *last, FileState *state,
 
     g_array_sort(state->digests, compare_digests);
     for (guint i = 0; i < state->digests->len; i++) {
-        g_byte_array_append(digests, g_array_index(state->digests, UnitDigest, i).digest,
+        g_byte_array_append(digests,
+                            g_array_index(state->digests, UnitDigest, i).digest,
                             ENGRAM_DIGEST_BYTES);
     }
     sink_content_digest(digests, state->size, digest);
     if (state->counts) {
         packed_bytes = vector_counts_pack(state->counts, packed);
     }
-    return manifest_writer_set_content(c->manifest, last->file, last->profile, digest, packed,
-                                       packed_bytes, errp);
+    return manifest_writer_set_content(c->manifest, last->file, last->profile, digest,
+                                       packed, packed_bytes, errp);
 }
 
 static bool add_to_file(SinkContents *c, const SinkUnit *unit, FileState *state,
@@ -142,7 +144,8 @@ static bool add_to_file(SinkContents *c, const SinkUnit *unit, FileState *state,
         memcpy(digest.digest, found->digest, sizeof(digest.digest));
         g_array_append_val(state->digests, digest);
         if (state->counts) {
-            hypervec_counts_add(vector_space(), state->counts->trits, found->counts->trits);
+            hypervec_counts_add(vector_space(), state->counts->trits,
+                                found->counts->trits);
         } else {
             state->counts = g_steal_pointer(&found->counts);
         }
@@ -154,7 +157,8 @@ static bool add_to_file(SinkContents *c, const SinkUnit *unit, FileState *state,
     return ok;
 }
 
-bool sink_contents_add(SinkContents *c, const SinkUnit *unit, SinkFound *found, GError **errp)
+bool sink_contents_add(SinkContents *c, const SinkUnit *unit, SinkFound *found,
+                       GError **errp)
 {
     FileState *state = g_hash_table_lookup(c->files, GUINT_TO_POINTER(unit->file));
     bool ok = true;

@@ -87,7 +87,8 @@ void sink_cutter_add(SinkCutter *c, const SinkStretch *stretch, GArray *chunks)
 
         if (buffer_is_zero(stretch->data + pos, n)) {
             if (pos > start) {
-                cut(c, stretch->data + start, pos - start, stretch->address + start, chunks);
+                cut(c, stretch->data + start, pos - start, stretch->address + start,
+                    chunks);
             }
             start = pos + n;
         }

@@ -33,8 +33,8 @@ void sink_cutter_free(SinkCutter *c);
 
 /* Starts on a unit; counts (may be NULL) gets its n-grams. */
 void sink_cutter_begin(SinkCutter *c, VectorCounts *counts);
-/* Adds the chunks of a stretch to chunks, zero blocks left out. Stretches of a unit come
- * in order of address. */
+/* Adds the chunks of a stretch to chunks, zero blocks left out. Stretches of a unit
+ * come in order of address. */
 void sink_cutter_add(SinkCutter *c, const SinkStretch *stretch, GArray *chunks);
 /* False: the unit has no chunks. Else its digest: docs/interop/engram.md, section 8. */
 bool sink_cutter_end(SinkCutter *c, uint8_t digest[ENGRAM_DIGEST_BYTES]);

@@ -38,14 +38,16 @@ static int compare_ranges(const void *a, const void *b)
     return (ra->offset > rb->offset) - (ra->offset < rb->offset);
 }
 
-SinkGaps *sink_gaps_new(BlockBackend *disk, const ProfileSet *profiles, const char *spool_dir)
+SinkGaps *sink_gaps_new(BlockBackend *disk, const ProfileSet *profiles,
+                        const char *spool_dir)
 {
     SinkGaps *g = g_new0(SinkGaps, 1);
 
     g->disk = disk;
     g->profiles = profiles;
     g->volumes = g_array_new(FALSE, FALSE, sizeof(GapVolume));
-    g->covered = record_sorter_new(sizeof(Range), compare_ranges, SORT_BYTES, spool_dir);
+    g->covered =
+        record_sorter_new(sizeof(Range), compare_ranges, SORT_BYTES, spool_dir);
     return g;
 }
 
@@ -69,7 +71,8 @@ static gint compare_volumes(gconstpointer a, gconstpointer b)
 void sink_gaps_add_volume(SinkGaps *g, uint64_t offset, uint64_t size, Filesystem *fs)
 {
     uint64_t disk = blk_length(g->disk);
-    GapVolume volume = { offset, offset < disk ? offset + MIN(size, disk - offset) : offset, fs };
+    GapVolume volume = {offset,
+                        offset < disk ? offset + MIN(size, disk - offset) : offset, fs};
 
     g_array_append_val(g->volumes, volume);
     g_array_sort(g->volumes, compare_volumes);
@@ -109,9 +112,10 @@ static bool coroutine_fn co_find_status(SinkGaps *g, uint64_t end, GError **errp
         if (error) {
             g_propagate_error(errp, error);
         } else {
-            error_set_errno(errp, ret < 0 ? -ret : EIO,
-                            "%s: error while asking for block status at offset 0x%" PRIx64,
-                            blk_name(g->disk), g->pos);
+            error_set_errno(
+                errp, ret < 0 ? -ret : EIO,
+                "%s: error while asking for block status at offset 0x%" PRIx64,
+                blk_name(g->disk), g->pos);
         }
         return false;
     }
@@ -211,7 +215,8 @@ int coroutine_fn sink_gaps_co_next(SinkGaps *g, SinkUnit *unit, GError **errp)
         }
         co_find_use(g);
         end = MIN(end, g->use_end);
-        end = MIN(end, round_down_pow2(g->pos, SINK_SEGMENT_BYTES) + SINK_SEGMENT_BYTES);
+        end =
+            MIN(end, round_down_pow2(g->pos, SINK_SEGMENT_BYTES) + SINK_SEGMENT_BYTES);
         *unit = (SinkUnit){
             .address = g->pos,
             .file = SINK_NO_FILE,

@@ -16,15 +16,15 @@ SinkGaps *sink_gaps_new(BlockBackend *disk, const ProfileSet *profiles,
                         const char *spool_dir);
 void sink_gaps_free(SinkGaps *g);
 
-/* What is known of [offset, offset + size): fs (may be NULL: not known what is there) says
- * what its blocks are for.  fs stays the caller's, until the end. */
+/* What is known of [offset, offset + size): fs (may be NULL: not known what is there)
+ * says what its blocks are for.  fs stays the caller's, until the end. */
 void sink_gaps_add_volume(SinkGaps *g, uint64_t offset, uint64_t size, Filesystem *fs);
 /* These bytes are some file's. Ranges may overlap. */
 bool sink_gaps_cover(SinkGaps *g, uint64_t offset, uint64_t length, GError **errp);
 /* Nothing more is covered. */
 bool sink_gaps_start(SinkGaps *g, GError **errp);
-/* 1 and the next gap, at most to the next multiple of SINK_SEGMENT_BYTES; 0 at the end; -1
- * and an error. */
+/* 1 and the next gap, at most to the next multiple of SINK_SEGMENT_BYTES; 0 at the end;
+ * -1 and an error. */
 int coroutine_fn sink_gaps_co_next(SinkGaps *g, SinkUnit *unit, GError **errp);
 
 #endif

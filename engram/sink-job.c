@@ -224,9 +224,10 @@ static bool coroutine_fn co_read_piece(SinkJob *job, const Piece *piece, GError 
         if (error) {
             g_propagate_error(errp, error);
         } else {
-            error_set_errno(errp, -ret, "%s: error while reading %" PRIu32
-                            " bytes at offset 0x%" PRIx64, blk_name(disk), piece->length,
-                            piece->device_offset);
+            error_set_errno(errp, -ret,
+                            "%s: error while reading %" PRIu32
+                            " bytes at offset 0x%" PRIx64,
+                            blk_name(disk), piece->length, piece->device_offset);
         }
     }
     return ret >= 0;
@@ -270,8 +271,9 @@ static void cut_unit(SinkJob *job, JobUnit *u)
         const SinkStretch *first = &g_array_index(job->stretches, SinkStretch,
                                                   u->first_stretch);
         bool has_head = u->first_stretch < u->end_stretch && first->address == 0;
-        unit->profile = sink_profile_by_magic(job->e->profiles, has_head ? first->data : NULL,
-                                              has_head ? first->size : 0);
+        unit->profile =
+            sink_profile_by_magic(job->e->profiles, has_head ? first->data : NULL,
+                                  has_head ? first->size : 0);
     }
     sink_cutter_begin(job->cutter, counts);
     for (guint i = u->first_stretch; i < u->end_stretch; i++) {
@@ -302,7 +304,8 @@ void coroutine_fn sink_job_co_cut(SinkJob *job)
     thread_pool_co_run(thread_pool_cpu(), cut_job, job);
 }
 
-/* Records where on the disk the chunk is; *piece is the first that may hold some of it. */
+/* Records where on the disk the chunk is; *piece is the first that may hold some of it.
+ */
 static bool map_chunk(SinkJob *job, const JobUnit *u, const SinkChunk *chunk,
                       CodebookPlace place, guint *piece, GError **errp)
 {
@@ -320,7 +323,8 @@ static bool map_chunk(SinkJob *job, const JobUnit *u, const SinkChunk *chunk,
             *piece = i + 1;
         } else if (p->device_offset != NO_DEVICE &&
                    !map_writer_add(job->e->map, p->device_offset + (from - p->offset),
-                                   to - from, place, from - start, chunk->digest, errp)) {
+                                   to - from, place, from - start, chunk->digest,
+                                   errp)) {
             return false;
         }
     }

@@ -10,11 +10,11 @@
 #include "util/units.h"
 
 enum {
-    SORT_BYTES       = 24 << 20,
-    EXTENTS_AT_ONCE  = 256,
-    HEAD_BYTES       = 4096,        /* that tell a file's kind */
-    READ_BYTES_MAX   = 1 << 20,     /* of a file without extents that is read nevertheless */
-    WARNINGS_MAX     = 20,          /* for each volume */
+    SORT_BYTES = 24 << 20,
+    EXTENTS_AT_ONCE = 256,
+    HEAD_BYTES = 4096,        /* that tell a file's kind */
+    READ_BYTES_MAX = 1 << 20, /* of a file without extents that is read nevertheless */
+    WARNINGS_MAX = 20,        /* for each volume */
 };
 
 /* A part of a file's unit that lies in one piece on the device. */
@@ -112,8 +112,9 @@ static void G_GNUC_PRINTF(2, 3) warn(VolumeWalk *v, const char *format, ...)
 static char *display_path(const VolumeWalk *v, const char *path)
 {
     const VolumeInfo *info = v->volume->info;
-    g_autofree char *text = info->number ? g_strdup_printf("/p%" PRIu32 "/%s", info->number, path)
-                                         : g_strdup_printf("/%s", path);
+    g_autofree char *text =
+        info->number ? g_strdup_printf("/p%" PRIu32 "/%s", info->number, path)
+                     : g_strdup_printf("/%s", path);
 
     return g_strescape(text, "\"\\'");
 }
@@ -148,8 +149,8 @@ static unsigned coroutine_fn co_profile(VolumeWalk *v, const FsWalkEntry *entry)
 }
 
 /* Adds a piece of an extent that is in one unit. */
-static bool add_piece(VolumeWalk *v, FileWalk *f, uint64_t file_offset, uint64_t device_offset,
-                      uint32_t length, GError **errp)
+static bool add_piece(VolumeWalk *v, FileWalk *f, uint64_t file_offset,
+                      uint64_t device_offset, uint32_t length, GError **errp)
 {
     SinkPlan *p = v->plan;
     uint64_t address = round_down_pow2(file_offset, SINK_SEGMENT_BYTES);
@@ -178,7 +179,8 @@ static bool add_piece(VolumeWalk *v, FileWalk *f, uint64_t file_offset, uint64_t
 
 /* Adds an extent of content. False: *errp is set if that is the end of it all; else the
  * extent is not where it could be read. */
-static bool add_extent(VolumeWalk *v, FileWalk *f, const FsExtent *extent, GError **errp)
+static bool add_extent(VolumeWalk *v, FileWalk *f, const FsExtent *extent,
+                       GError **errp)
 {
     SinkPlan *p = v->plan;
     uint64_t offset = extent->file_offset, left = extent->length;
@@ -207,9 +209,10 @@ static bool add_extent(VolumeWalk *v, FileWalk *f, const FsExtent *extent, GErro
     return true;
 }
 
-/* All extents of a file.  *error is set if they cannot be told; false: the end of it all. */
-static bool coroutine_fn co_add_extents(VolumeWalk *v, FileWalk *f, FsIno ino, GError **error,
-                                        GError **errp)
+/* All extents of a file.  *error is set if they cannot be told; false: the end of it
+ * all. */
+static bool coroutine_fn co_add_extents(VolumeWalk *v, FileWalk *f, FsIno ino,
+                                        GError **error, GError **errp)
 {
     uint64_t next = 0;
 
@@ -234,7 +237,8 @@ static bool coroutine_fn co_add_extents(VolumeWalk *v, FileWalk *f, FsIno ino, G
                     return false;
                 }
                 g_set_error(error, EMBR_ERROR, EMBR_ERROR_CORRUPT,
-                            "byte 0x%" PRIx64 " of the file, %" PRIu64 " bytes at 0x%" PRIx64
+                            "byte 0x%" PRIx64 " of the file, %" PRIu64
+                            " bytes at 0x%" PRIx64
                             " of the volume: out of order, not on the disk, or in more "
                             "files than the disk has room for",
                             extent->file_offset, extent->length, extent->device_offset);
@@ -264,11 +268,12 @@ static bool record_empty(VolumeWalk *v, const FileWalk *f, GError **errp)
     uint8_t digest[ENGRAM_DIGEST_BYTES];
 
     sink_content_digest(no_digests, f->size, digest);
-    return manifest_writer_set_content(opt->manifest, f->number, profile, digest, NULL, 0, errp);
+    return manifest_writer_set_content(opt->manifest, f->number, profile, digest, NULL,
+                                       0, errp);
 }
 
-static bool coroutine_fn co_add_file(VolumeWalk *v, FileWalk *f, FsIno ino, const char *path,
-                                     GError **errp)
+static bool coroutine_fn co_add_file(VolumeWalk *v, FileWalk *f, FsIno ino,
+                                     const char *path, GError **errp)
 {
     g_autoptr(GError) error = NULL;
 
@@ -291,7 +296,8 @@ static bool coroutine_fn co_add_file(VolumeWalk *v, FileWalk *f, FsIno ino, cons
     return true;
 }
 
-static bool coroutine_fn co_add_entry(VolumeWalk *v, const FsWalkEntry *entry, GError **errp)
+static bool coroutine_fn co_add_entry(VolumeWalk *v, const FsWalkEntry *entry,
+                                      GError **errp)
 {
     SinkPlan *p = v->plan;
     const FsStat *st = &entry->stat;
@@ -349,7 +355,8 @@ static bool coroutine_fn co_read_files(VolumeWalk *v, GError **errp)
         g_autoptr(GError) damage = NULL;
 
         if (!sink_co_read_file(v->fs, read->ino, read->size, read->file, read->profile,
-                               opt->profiles, opt->chunker, opt->manifest, &damage, errp)) {
+                               opt->profiles, opt->chunker, opt->manifest, &damage,
+                               errp)) {
             return false;
         }
         if (damage) {
@@ -371,14 +378,15 @@ static bool coroutine_fn co_walk_volume(SinkPlan *p, Volume *volume, Filesystem 
         .volume = volume,
         .fs = fs,
         .start = MIN(info->offset, disk),
-        .end = MIN(info->offset, disk) + MIN(info->size, disk - MIN(info->offset, disk)),
+        .end =
+            MIN(info->offset, disk) + MIN(info->size, disk - MIN(info->offset, disk)),
         .extents = g_array_new(FALSE, FALSE, sizeof(FsExtent)),
         .reads = g_array_new(FALSE, FALSE, sizeof(ReadFile)),
     };
 
     ino_set_init(&v.linked, fs->max_ino);
-    manifest_writer_begin_volume(p->opt.manifest, info->number, info->offset, info->size,
-                                 fs->ident.type);
+    manifest_writer_begin_volume(p->opt.manifest, info->number, info->offset,
+                                 info->size, fs->ident.type);
     bool ok = fs_co_walk(fs, fs->root, FS_WALK_SORTED, &ops, &v, &error);
     if (v.failed) {
         g_propagate_error(errp, error);
@@ -388,7 +396,8 @@ static bool coroutine_fn co_walk_volume(SinkPlan *p, Volume *volume, Filesystem 
     }
     v.failed = v.failed || !co_read_files(&v, errp);
     if (v.warnings > WARNINGS_MAX) {
-        g_warning("%s: %u more warnings", blk_name(volume->blk), v.warnings - WARNINGS_MAX);
+        g_warning("%s: %u more warnings", blk_name(volume->blk),
+                  v.warnings - WARNINGS_MAX);
     }
     for (guint i = 0; i < fs->warnings->len; i++) {
         g_warning("%s", (const char *)g_ptr_array_index(fs->warnings, i));
@@ -475,8 +484,10 @@ static bool coroutine_fn co_count_data(SinkPlan *p, GError **errp)
             if (error) {
                 g_propagate_error(errp, error);
             } else {
-                error_set_errno(errp, -ret, "%s: error while asking for block status at "
-                                "offset 0x%" PRIx64, blk_name(p->opt.disk), (uint64_t)pos);
+                error_set_errno(errp, -ret,
+                                "%s: error while asking for block status at "
+                                "offset 0x%" PRIx64,
+                                blk_name(p->opt.disk), (uint64_t)pos);
             }
             return false;
         }
@@ -506,8 +517,9 @@ SinkPlan *coroutine_fn sink_plan_co_new(const SinkPlanOptions *options, GError *
     } else if (!co_walk(p, errp)) {
         return NULL;
     }
-    if (!co_count_data(p, errp) || !record_sorter_finish(p->extents, errp) || !sink_gaps_start(p->gaps, errp) ||
-        !load_next(p, errp) || !co_load_gap(p, errp)) {
+    if (!co_count_data(p, errp) || !record_sorter_finish(p->extents, errp) ||
+        !sink_gaps_start(p->gaps, errp) || !load_next(p, errp) ||
+        !co_load_gap(p, errp)) {
         return NULL;
     }
     return g_steal_pointer(&p);
@@ -537,7 +549,8 @@ static bool take_file_unit(SinkPlan *p, SinkUnit *unit, GArray *extents, GError 
         .profile = first.profile,
         .whole = first.whole,
     };
-    while (p->has_next && p->next.file == first.file && p->next.address == first.address) {
+    while (p->has_next && p->next.file == first.file &&
+           p->next.address == first.address) {
         SinkExtent extent = { p->next.device_offset, p->next.offset, p->next.length };
 
         g_array_append_val(extents, extent);

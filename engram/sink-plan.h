@@ -18,8 +18,8 @@ typedef struct SinkPlanOptions {
     BlockBackend *disk;
     const ProfileSet *profiles;
     const Chunker *chunker;
-    ManifestWriter *manifest;           /* gets all files, with the content of those that are
-                                           not read from the device */
+    ManifestWriter *manifest; /* gets all files, with the content of those that are
+                                 not read from the device */
     SinkContents *contents;
     const char *spool_dir;
     Progress *progress;
@@ -34,8 +34,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(SinkPlan, sink_plan_free)
 /* Bytes of the disk that are not known to be zero. */
 uint64_t sink_plan_bytes(const SinkPlan *p);
 
-/* 1 and the next unit, with extents (of SinkExtent; cleared before) in order of offset; 0
- * at the end; -1 and an error. */
+/* 1 and the next unit, with extents (of SinkExtent; cleared before) in order of offset;
+ * 0 at the end; -1 and an error. */
 int coroutine_fn sink_plan_co_next(SinkPlan *p, SinkUnit *unit, GArray *extents,
                                    GError **errp);
 

@@ -30,8 +30,8 @@ static int cut_unit(void *opaque)
 
 /* Where content is at or behind pos, from a multiple of SINK_SEGMENT_BYTES on; size if
  * there is none. */
-static bool coroutine_fn co_skip_holes(Filesystem *fs, FsIno ino, uint64_t size, uint64_t *pos,
-                                       GError **errp)
+static bool coroutine_fn co_skip_holes(Filesystem *fs, FsIno ino, uint64_t size,
+                                       uint64_t *pos, GError **errp)
 {
     g_autoptr(GArray) extents = g_array_new(FALSE, FALSE, sizeof(FsExtent));
 
@@ -52,9 +52,10 @@ static bool coroutine_fn co_skip_holes(Filesystem *fs, FsIno ino, uint64_t size,
     return true;
 }
 
-static bool coroutine_fn co_read_units(Filesystem *fs, FsIno ino, uint64_t size, uint8_t *buf,
-                                       unsigned *profile, const ProfileSet *profiles,
-                                       ReadWork *work, GByteArray *digests, GError **errp)
+static bool coroutine_fn co_read_units(Filesystem *fs, FsIno ino, uint64_t size,
+                                       uint8_t *buf, unsigned *profile,
+                                       const ProfileSet *profiles, ReadWork *work,
+                                       GByteArray *digests, GError **errp)
 {
     for (uint64_t pos = 0; pos < size;) {
         if (!co_skip_holes(fs, ino, size, &pos, errp)) {
@@ -77,10 +78,11 @@ static bool coroutine_fn co_read_units(Filesystem *fs, FsIno ino, uint64_t size,
     return true;
 }
 
-bool coroutine_fn sink_co_read_file(Filesystem *fs, FsIno ino, uint64_t size, uint32_t number,
-                                    unsigned profile, const ProfileSet *profiles,
-                                    const Chunker *chunker, ManifestWriter *manifest,
-                                    GError **damage, GError **errp)
+bool coroutine_fn sink_co_read_file(Filesystem *fs, FsIno ino, uint64_t size,
+                                    uint32_t number, unsigned profile,
+                                    const ProfileSet *profiles, const Chunker *chunker,
+                                    ManifestWriter *manifest, GError **damage,
+                                    GError **errp)
 {
     g_autofree uint8_t *buf = g_malloc(MIN(size, SINK_SEGMENT_BYTES));
     g_autoptr(GByteArray) digests = g_byte_array_new();
@@ -92,7 +94,8 @@ bool coroutine_fn sink_co_read_file(Filesystem *fs, FsIno ino, uint64_t size, ui
     };
     size_t packed_bytes = 0;
 
-    bool ok = co_read_units(fs, ino, size, buf, &profile, profiles, &work, digests, damage);
+    bool ok =
+        co_read_units(fs, ino, size, buf, &profile, profiles, &work, digests, damage);
     if (ok && digests->len) {
         packed_bytes = vector_counts_pack(work.counts, packed);
     }
@@ -103,6 +106,6 @@ bool coroutine_fn sink_co_read_file(Filesystem *fs, FsIno ino, uint64_t size, ui
     if (profile == SINK_PROFILE_BY_MAGIC) {
         profile = profile_for_content(profiles, PROFILE_CONTENT_UNKNOWN);
     }
-    return manifest_writer_set_content(manifest, number, profile, ok ? digest : NULL, packed,
-                                       packed_bytes, errp);
+    return manifest_writer_set_content(manifest, number, profile, ok ? digest : NULL,
+                                       packed, packed_bytes, errp);
 }

@@ -15,16 +15,17 @@
 #include <stdint.h>
 
 enum {
-    SINK_SEGMENT_BYTES = 4 << 20,   /* where chunking starts anew in files and on the device */
-    SINK_BLOCK_BYTES   = 4096,      /* of zeroes that are taken out */
-    SINK_NO_FILE       = UINT32_MAX,
-    SINK_PROFILE_BY_MAGIC = 255,    /* the first bytes will tell */
+    SINK_SEGMENT_BYTES =
+        4 << 20,             /* where chunking starts anew in files and on the device */
+    SINK_BLOCK_BYTES = 4096, /* of zeroes that are taken out */
+    SINK_NO_FILE = UINT32_MAX,
+    SINK_PROFILE_BY_MAGIC = 255, /* the first bytes will tell */
 };
 
 /* At most SINK_SEGMENT_BYTES of a file or of the device, from a multiple of it on. */
 typedef struct SinkUnit {
     uint64_t address;               /* of offset 0, in the file or on the device */
-    uint32_t file;                  /* number of its entry in the manifest; SINK_NO_FILE */
+    uint32_t file; /* number of its entry in the manifest; SINK_NO_FILE */
     uint32_t size;                  /* bytes of content, holes included */
     uint8_t profile;
     bool whole;                     /* it is all of the file's content */

@@ -120,7 +120,8 @@ static void coroutine_fn co_fill_jobs(Sink *s)
     SinkUnit unit;
     int ret = 0;
 
-    while (!s->error && (ret = sink_plan_co_next(s->plan, &unit, extents, &error)) > 0) {
+    while (!s->error &&
+           (ret = sink_plan_co_next(s->plan, &unit, extents, &error)) > 0) {
         if (!sink_job_add(job, &unit, extents)) {
             start_job(s, job);
             job = co_take_job(s);
@@ -177,7 +178,8 @@ static uint64_t now_ns(void)
     return (uint64_t)g_get_real_time() * 1000;
 }
 
-static bool coroutine_fn co_write_image(Sink *s, const char *name, const EngramRef *manifest,
+static bool coroutine_fn co_write_image(Sink *s, const char *name,
+                                        const EngramRef *manifest,
                                         EngramCommitImage *image, GError **errp)
 {
     g_autoptr(GByteArray) raw = g_byte_array_new();
@@ -202,8 +204,8 @@ static bool coroutine_fn co_write_image(Sink *s, const char *name, const EngramR
     g_byte_array_append(raw, (const uint8_t *)info, strlen(info));
     image->name_hash = le64_make(engram_checksum(name, strlen(name)));
     image->virtual_size = le64_make(virtual_size);
-    return object_writer_co_append(&s->out, ENGRAM_OBJECT_IMAGE, RECORD_LEVEL, raw->data,
-                                   raw->len, &image->record, errp);
+    return object_writer_co_append(&s->out, ENGRAM_OBJECT_IMAGE, RECORD_LEVEL,
+                                   raw->data, raw->len, &image->record, errp);
 }
 
 static bool coroutine_fn co_write_commit(Sink *s, const EngramCommitImage *image,
@@ -225,17 +227,18 @@ static bool coroutine_fn co_write_commit(Sink *s, const EngramCommitImage *image
         .images = le32_make(1),
     };
 
-    if (!object_writer_co_append(&s->out, ENGRAM_OBJECT_PROFILES, RECORD_LEVEL, profiles,
-                                 strlen(profiles), &commit.profiles, errp) ||
+    if (!object_writer_co_append(&s->out, ENGRAM_OBJECT_PROFILES, RECORD_LEVEL,
+                                 profiles, strlen(profiles), &commit.profiles, errp) ||
         !frame_writer_co_write_directory(s->e.frames, pages, errp)) {
         return false;
     }
     commit.frame_pages = le32_make(pages->len);
     g_byte_array_append(raw, (const uint8_t *)&commit, sizeof(commit));
     g_byte_array_append(raw, (const uint8_t *)image, sizeof(*image));
-    g_byte_array_append(raw, (const uint8_t *)pages->data, pages->len * sizeof(EngramRef));
-    return object_writer_co_append(&s->out, ENGRAM_OBJECT_COMMIT, RECORD_LEVEL, raw->data,
-                                   raw->len, ref, errp) &&
+    g_byte_array_append(raw, (const uint8_t *)pages->data,
+                        pages->len * sizeof(EngramRef));
+    return object_writer_co_append(&s->out, ENGRAM_OBJECT_COMMIT, RECORD_LEVEL,
+                                   raw->data, raw->len, ref, errp) &&
            object_writer_co_flush(&s->out, errp);
 }
 
@@ -291,7 +294,8 @@ static bool coroutine_fn co_verify(Sink *s, const char *path, GError **errp)
 
     g_autoptr(BlockDriverState) file =
         bdrv_co_open_image(out_file_open_path(s->file), NULL, BDRV_O_PROTOCOL, errp);
-    if (!file || !engram_co_check(file, &options, keep_finding, &finding, &result, errp)) {
+    if (!file ||
+        !engram_co_check(file, &options, keep_finding, &finding, &result, errp)) {
         g_prefix_error(errp, "%s: reading back what was written: ", path);
         return false;
     }
@@ -310,7 +314,8 @@ static bool coroutine_fn co_write_index(Sink *s, const char *name, GError **errp
 
     return manifest_writer_co_finish(s->manifest, &s->out, &manifest, errp) &&
            co_write_image(s, name, &manifest, &image, errp) &&
-           co_write_commit(s, &image, &commit, errp) && co_write_slots(s, &commit, errp);
+           co_write_commit(s, &image, &commit, errp) &&
+           co_write_slots(s, &commit, errp);
 }
 
 static bool coroutine_fn co_plan(Sink *s, GError **errp)
@@ -337,7 +342,8 @@ static bool coroutine_fn co_plan(Sink *s, GError **errp)
     return s->plan != NULL;
 }
 
-static bool coroutine_fn co_encode(Sink *s, const char *path, const char *name, GError **errp)
+static bool coroutine_fn co_encode(Sink *s, const char *path, const char *name,
+                                   GError **errp)
 {
     if (!co_plan(s, errp)) {
         return false;
@@ -362,7 +368,8 @@ static char *image_name(const char *given, BlockDriverState *src, GError **errp)
     if (!given && strlen(name) > ENGRAM_MAX_NAME_BYTES) {
         *g_utf8_find_prev_char(name, name + ENGRAM_MAX_NAME_BYTES + 1) = '\0';
     }
-    if (!*name || strlen(name) > ENGRAM_MAX_NAME_BYTES || !g_utf8_validate(name, -1, NULL)) {
+    if (!*name || strlen(name) > ENGRAM_MAX_NAME_BYTES ||
+        !g_utf8_validate(name, -1, NULL)) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
                     "image name of %zu bytes, expected 1 to %d bytes of UTF-8",
                     strlen(name), ENGRAM_MAX_NAME_BYTES);

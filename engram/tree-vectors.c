@@ -79,10 +79,11 @@ static bool pop(TreeVectors *t, GError **errp)
     bool ok = true;
     Vector vector;
 
-    hypervec_threshold(space, vector, level->counts.trits, hypervec_active_default(space));
+    hypervec_threshold(space, vector, level->counts.trits,
+                       hypervec_active_default(space));
     if (hypervec_active(space, vector)) {
-        ok = t->done(level->number, packed, hypervec_pack(space, packed, vector), t->opaque,
-                     errp);
+        ok = t->done(level->number, packed, hypervec_pack(space, packed, vector),
+                     t->opaque, errp);
         if (top(t)) {
             bundle_named(&top(t)->counts, vector, level->name);
         } else if (t->volume) {
@@ -130,8 +131,9 @@ static void push(TreeVectors *t, uint64_t number, const char *path, const char *
     g_ptr_array_add(t->levels, level);
 }
 
-bool tree_vectors_add(TreeVectors *t, uint64_t number, const char *path, bool is_directory,
-                      const uint8_t *packed, size_t bytes, GError **errp)
+bool tree_vectors_add(TreeVectors *t, uint64_t number, const char *path,
+                      bool is_directory, const uint8_t *packed, size_t bytes,
+                      GError **errp)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
@@ -152,8 +154,8 @@ bool tree_vectors_add(TreeVectors *t, uint64_t number, const char *path, bool is
         return true;
     }
     if (!hypervec_unpack(vector_space(), vector, packed, bytes, &reason)) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT, "hypervector of '%s': %s", path,
-                    reason);
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT, "hypervector of '%s': %s",
+                    path, reason);
         return false;
     }
     bundle_named(&top(t)->counts, vector, name);

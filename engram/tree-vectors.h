@@ -25,8 +25,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TreeVectors, tree_vectors_free)
 bool tree_vectors_begin_volume(TreeVectors *t, uint32_t number, GError **errp);
 /* The next entry in the order of a walk: its path in the volume; packed: its vector, of
  * bytes (0: none), if it is no directory. */
-bool tree_vectors_add(TreeVectors *t, uint64_t number, const char *path, bool is_directory,
-                      const uint8_t *packed, size_t bytes, GError **errp);
+bool tree_vectors_add(TreeVectors *t, uint64_t number, const char *path,
+                      bool is_directory, const uint8_t *packed, size_t bytes,
+                      GError **errp);
 /* After the last entry: the image's vector into packed (VECTOR_PACKED_BYTES_MAX bytes).
  * *bytes 0: it has none. */
 bool tree_vectors_finish(TreeVectors *t, uint8_t *packed, size_t *bytes, GError **errp);

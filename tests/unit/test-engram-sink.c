@@ -114,9 +114,11 @@ static void count_problem(const char *text, void *opaque)
     ++*(unsigned *)opaque;
 }
 
-static void coroutine_fn co_check_engram(const char *path, const uint8_t *disk, size_t size)
+static void coroutine_fn co_check_engram(const char *path, const uint8_t *disk,
+                                         size_t size)
 {
-    g_autoptr(BlockDriverState) file = bdrv_co_open_image(path, NULL, BDRV_O_PROTOCOL, NULL);
+    g_autoptr(BlockDriverState) file =
+        bdrv_co_open_image(path, NULL, BDRV_O_PROTOCOL, NULL);
     g_autofree uint8_t *read = g_malloc(size + 1);
     EngramCheckResult result;
     unsigned problems = 0;
@@ -140,8 +142,8 @@ static void coroutine_fn co_check_engram(const char *path, const uint8_t *disk, 
 
 static void coroutine_fn co_round_trip(void)
 {
-    static const size_t sizes[] = { 0, 1, 511, 4096, 4097, 70001, 4 << 20, (4 << 20) + 1,
-                                    (9 << 20) + 1234 };
+    static const size_t sizes[] = {
+        0, 1, 511, 4096, 4097, 70001, 4 << 20, (4 << 20) + 1, (9 << 20) + 1234};
     g_autofree char *path = in_dir("disk.engram");
 
     for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
@@ -225,9 +227,9 @@ START_TEST(test_dedup)
 }
 END_TEST
 
-static int coroutine_fn broken_co_preadv(BlockDriverState *bs, int64_t offset, int64_t bytes,
-                                         const IOVector *iov, size_t iov_offset,
-                                         BdrvRequestFlags flags)
+static int coroutine_fn broken_co_preadv(BlockDriverState *bs, int64_t offset,
+                                         int64_t bytes, const IOVector *iov,
+                                         size_t iov_offset, BdrvRequestFlags flags)
 {
     if (offset + bytes > 12 << 20) {
         bdrv_note_error(bs, g_error_new(EMBR_ERROR, EMBR_ERROR_CORRUPT,
@@ -238,8 +240,9 @@ static int coroutine_fn broken_co_preadv(BlockDriverState *bs, int64_t offset, i
     return 0;
 }
 
-static int coroutine_fn broken_co_open(BlockDriverState *bs, const BlockdevOptions *options,
-                                       int flags, GError **errp)
+static int coroutine_fn broken_co_open(BlockDriverState *bs,
+                                       const BlockdevOptions *options, int flags,
+                                       GError **errp)
 {
     return 0;
 }
@@ -256,7 +259,8 @@ static void coroutine_fn co_failure_leaves_nothing(void)
     BlockdevCreateOptionsEngram options = { 0 };
 
     for (int before = 0; before < 2; before++) {
-        g_autoptr(BlockDriverState) src = bdrv_new_node(&bdrv_broken, "broken", 0, NULL);
+        g_autoptr(BlockDriverState) src =
+            bdrv_new_node(&bdrv_broken, "broken", 0, NULL);
         g_autoptr(GError) error = NULL;
         g_autofree char *text = NULL;
 
@@ -282,7 +286,8 @@ END_TEST
 
 static void coroutine_fn co_refusals(void)
 {
-    g_autofree char *path = in_dir("disk.engram"), *missing = in_dir("no/such/disk.engram");
+    g_autofree char *path = in_dir("disk.engram"),
+                    *missing = in_dir("no/such/disk.engram");
     g_autofree char *long_name = g_strnfill(ENGRAM_MAX_NAME_BYTES + 1, 'n');
     const char *names[] = { "", "\xff\xfe", long_name };
     uint8_t disk[512] = { 1 };
@@ -346,20 +351,24 @@ static void coroutine_fn co_profiles(void)
     g_autoptr(GError) error = NULL;
     uint8_t digest[ENGRAM_DIGEST_BYTES];
 
-    ck_assert(g_file_set_contents(table,
+    ck_assert(g_file_set_contents(
+        table,
         "{ \"version\": 1, \"profiles\": ["
         "  { \"name\": \"all\", \"codec\": \"store\", \"frame-size\": 65536,"
         "    \"content\": \"unknown\" },"
-        "  { \"name\": \"meta\", \"codec\": \"zstd\", \"level\": 1, \"frame-size\": 65536,"
+        "  { \"name\": \"meta\", \"codec\": \"zstd\", \"level\": 1, \"frame-size\": "
+        "65536,"
         "    \"content\": \"fs-metadata\" },"
         "  { \"name\": \"free\", \"codec\": \"store\", \"frame-size\": 65536,"
-        "    \"content\": \"free-space\" } ] }", -1, NULL));
+        "    \"content\": \"free-space\" } ] }",
+        -1, NULL));
     ck_assert_msg(engram_sink_co_encode(src, path, &options, NULL, &error), "%s",
                   error ? error->message : "");
     co_check_engram(path, disk, 300000);
     g_free(co_info(path, digest));
 
-    ck_assert(g_file_set_contents(table, "{ \"version\": 1, \"profiles\": [] }", -1, NULL));
+    ck_assert(
+        g_file_set_contents(table, "{ \"version\": 1, \"profiles\": [] }", -1, NULL));
     ck_assert(!engram_sink_co_encode(src, path, &options, NULL, &error));
     ck_assert_ptr_nonnull(strstr(error->message, "profiles.json"));
     co_check_engram(path, disk, 300000);
