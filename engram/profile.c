@@ -159,10 +159,12 @@ static bool add_paths(ProfileSet *s, unsigned number, unsigned *patterns, GError
         }
         if (pattern[0] == '/') {
             return fail(errp, profile,
-                        "pattern '%s' begins with a slash, which paths do not", pattern);
+                        "pattern '%s' begins with a slash, which paths do not",
+                        pattern);
         }
         if (strlen(pattern) > PROFILE_MAX_PATTERN_BYTES) {
-            return fail(errp, profile, "a pattern of %zu bytes; at most %d are possible",
+            return fail(errp, profile,
+                        "a pattern of %zu bytes; at most %d are possible",
                         strlen(pattern), PROFILE_MAX_PATTERN_BYTES);
         }
         if (++*patterns > PROFILE_MAX_PATTERNS) {
@@ -202,7 +204,8 @@ static bool add_magics(ProfileSet *s, unsigned number, GError **errp)
         Magic magic = { .offset = given->offset, .profile = number };
 
         if (!parse_hex(given->bytes, &magic)) {
-            return fail(errp, profile, "magic bytes '%.64s' are not 1 to %d bytes in hex",
+            return fail(errp, profile,
+                        "magic bytes '%.64s' are not 1 to %d bytes in hex",
                         given->bytes, PROFILE_HEAD_BYTES);
         }
         if (magic.offset > PROFILE_HEAD_BYTES - magic.len) {
@@ -216,7 +219,8 @@ static bool add_magics(ProfileSet *s, unsigned number, GError **errp)
     return true;
 }
 
-static bool add_profile(ProfileSet *s, unsigned number, unsigned *patterns, GError **errp)
+static bool add_profile(ProfileSet *s, unsigned number, unsigned *patterns,
+                        GError **errp)
 {
     Profile *profile = s->table->profiles->pdata[number];
 

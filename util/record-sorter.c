@@ -24,7 +24,7 @@ struct RecordSorter {
     char *spool_dir;
     uint64_t count;
 
-    GPtrArray *blocks;          /* uint8_t *; those before the last used one are sorted */
+    GPtrArray *blocks; /* uint8_t *; those before the last used one are sorted */
     size_t block_records;       /* room of a block */
     size_t max_blocks;
     size_t used_blocks;
@@ -86,7 +86,8 @@ uint64_t record_sorter_count(const RecordSorter *s)
     return s->count;
 }
 
-static int compare_at(const RecordSorter *s, const uint8_t *block, uint32_t a, uint32_t b)
+static int compare_at(const RecordSorter *s, const uint8_t *block, uint32_t a,
+                      uint32_t b)
 {
     return s->compare(block + a * s->record_bytes, block + b * s->record_bytes);
 }
@@ -201,8 +202,8 @@ static bool merge_runs(RecordSorter *s, size_t first, size_t n, size_t buffer_by
         rows[i].left = run->bytes;
         rows[i].buffer = s->buffers + i * buffer_bytes;
     }
-    s->merge = record_merge_new(s->record_bytes, s->compare, s->spool, buffer_bytes, rows,
-                                n, errp);
+    s->merge = record_merge_new(s->record_bytes, s->compare, s->spool, buffer_bytes,
+                                rows, n, errp);
     return s->merge != NULL;
 }
 

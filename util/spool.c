@@ -148,7 +148,8 @@ bool spool_write(Spool *s, uint64_t offset, const void *data, size_t len, GError
     return write_file(s, offset, data, len, errp);
 }
 
-static bool read_file(Spool *s, uint64_t offset, uint8_t *data, size_t len, GError **errp)
+static bool read_file(Spool *s, uint64_t offset, uint8_t *data, size_t len,
+                      GError **errp)
 {
     while (len > 0) {
         ssize_t n = pread(s->fd, data, len, (off_t)offset);

@@ -40,7 +40,8 @@ bool record_sorter_add(RecordSorter *s, const void *record, GError **errp);
 /* Once, after the last record was added. */
 bool record_sorter_finish(RecordSorter *s, GError **errp);
 
-/* After record_sorter_finish(): 1 and the next record, 0 at the end, -1 and an error. */
+/* After record_sorter_finish(): 1 and the next record, 0 at the end (record is
+ * untouched), -1 and an error. */
 int record_sorter_next(RecordSorter *s, void *record, GError **errp);
 
 uint64_t record_sorter_count(const RecordSorter *s);    /* of records added */

@@ -30,7 +30,8 @@ bool spool_append(Spool *s, const void *data, size_t len, uint64_t *offset,
 
 /* Writes anywhere.  What lies between the end and offset reads as zeroes; no bytes
  * there add nothing. */
-bool spool_write(Spool *s, uint64_t offset, const void *data, size_t len, GError **errp);
+bool spool_write(Spool *s, uint64_t offset, const void *data, size_t len,
+                 GError **errp);
 
 /* Sees all that was appended and written before.  Bytes past the end are an error. */
 bool spool_read(Spool *s, uint64_t offset, void *data, size_t len, GError **errp);

@@ -39,7 +39,8 @@ static double cpu_ns(void)
     return t.tv_sec * 1e9 + t.tv_nsec;
 }
 
-static double time_ns(Codebook *c, uint64_t from, uint64_t to, bool add, uint64_t *found)
+static double time_ns(Codebook *c, uint64_t from, uint64_t to, bool add,
+                      uint64_t *found)
 {
     uint8_t digest[ENGRAM_DIGEST_BYTES] = { 0 };
     double start = cpu_ns();

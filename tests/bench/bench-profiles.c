@@ -3,10 +3,12 @@
  * frame sizes would make of it.
  *
  *     bench-profiles DIR [TABLE.json]            with the table's levels and sizes
- *     bench-profiles -g LEVEL DIR [TABLE.json]   with levels 1 to LEVEL, 256 KiB to 4 MiB
+ *     bench-profiles -g LEVEL DIR [TABLE.json]   with levels 1 to LEVEL, and frames of
+ *                                                256 KiB to 4 MiB
  *
- * Files are cut into chunks in the order of a walk, chunks seen before are left out, and
- * those of a profile fill its frames, as when an image is encoded.  Times are of the CPU.
+ * Files are cut into chunks in the order of a walk, chunks seen before are left out,
+ * and those of a profile fill its frames, as when an image is encoded.  Times are of
+ * the CPU.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -78,7 +80,8 @@ static void add_stretch(Bench *b, Class *class, const uint8_t *data, size_t size
     }
 }
 
-static unsigned choose(const Bench *b, const char *path, const uint8_t *data, size_t size)
+static unsigned choose(const Bench *b, const char *path, const uint8_t *data,
+                       size_t size)
 {
     int number = profile_for_path(b->profiles, path);
 

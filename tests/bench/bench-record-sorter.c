@@ -55,7 +55,8 @@ int main(int argc, char **argv)
         g_printerr("%s\n", error->message);
         return EXIT_FAILURE;
     }
-    printf("%" G_GUINT64_FORMAT " records: added %.2f s, finished %.2f s, read %.2f s\n",
+    printf("%" G_GUINT64_FORMAT
+           " records: added %.2f s, finished %.2f s, read %.2f s\n",
            n, added, finished, seconds_since(start));
     return EXIT_SUCCESS;
 }

@@ -2,18 +2,11 @@
 #include <stdlib.h>
 
 #include "engram/codebook.h"
+#include "tests/lib/assert-quickly.h"
 
 typedef struct Digest {
     uint8_t bytes[ENGRAM_DIGEST_BYTES];
 } Digest;
-
-/* Check's own assertions take longer than what is asserted. */
-#define ASSERT_QUICKLY(condition)                                                     \
-    do {                                                                              \
-        if (!(condition)) {                                                           \
-            ck_abort_msg("%s", #condition);                                           \
-        }                                                                             \
-    } while (0)
 
 static uint64_t mix(uint64_t z)
 {

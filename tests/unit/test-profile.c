@@ -206,13 +206,13 @@ END_TEST
 
 START_TEST(a_small_table)
 {
-    g_autoptr(ProfileSet) s = load_good(
-        TABLE("{'name':'a','codec':'store','frame-size':16777216,'match-paths':['*.x']},"
-              "{'name':'b','codec':'zstd','level':-5,'frame-size':65536,"
-              "'match-paths':['d/*'],'match-magic':[{'bytes':'00Ff'},"
-              "{'offset':1023,'bytes':'01'}]},"
-              "{'name':'c','codec':'zstd','level':22,'frame-size':65537,"
-              "'match-magic':[{'bytes':'00'},{'offset':2,'bytes':'0203'}]},"));
+    g_autoptr(ProfileSet) s = load_good(TABLE(
+        "{'name':'a','codec':'store','frame-size':16777216,'match-paths':['*.x']},"
+        "{'name':'b','codec':'zstd','level':-5,'frame-size':65536,"
+        "'match-paths':['d/*'],'match-magic':[{'bytes':'00Ff'},"
+        "{'offset':1023,'bytes':'01'}]},"
+        "{'name':'c','codec':'zstd','level':22,'frame-size':65537,"
+        "'match-magic':[{'bytes':'00'},{'offset':2,'bytes':'0203'}]},"));
     uint8_t head[2000] = { 0, 0xff, 2, 3 };
     const Profile *unknown = profile_set_table(s)->profiles->pdata[3];
 
@@ -257,8 +257,8 @@ START_TEST(too_many_profiles)
     g_autoptr(GString) json = g_string_new("{'version':1,'profiles':[" CONTENTS);
 
     for (int i = 3; i < 255; i++) {
-        g_string_append_printf(json, ",{'name':'%d','codec':'store','frame-size':65536}",
-                               i);
+        g_string_append_printf(json,
+                               ",{'name':'%d','codec':'store','frame-size':65536}", i);
     }
     g_autofree char *most = g_strconcat(json->str, "]}", NULL);
     g_autoptr(ProfileSet) s = load_good(most);
@@ -327,10 +327,11 @@ START_TEST(bad_magic)
     assert_invalid(TABLE(PROFILE(",'match-magic':[{'offset':1023,'bytes':'0000'}]")),
                    "profile 'p': magic bytes '0000' at offset 1023 are not within the "
                    "first 1024 bytes");
-    assert_invalid(TABLE(PROFILE(",'match-magic':[{'offset':4294967295,"
-                                 "'bytes':'0000'}]")),
-                   "profile 'p': magic bytes '0000' at offset 4294967295 are not within "
-                   "the first 1024 bytes");
+    assert_invalid(
+        TABLE(PROFILE(",'match-magic':[{'offset':4294967295,"
+                      "'bytes':'0000'}]")),
+        "profile 'p': magic bytes '0000' at offset 4294967295 are not within "
+        "the first 1024 bytes");
 }
 END_TEST
 
@@ -363,8 +364,9 @@ START_TEST(not_a_file)
     ck_assert_ptr_null(profile_set_load("/tmp", &directory));
     ck_assert_str_eq(directory->message, "/tmp: Is a directory");
     ck_assert_ptr_null(profile_set_load("/dev/zero", &endless));
-    ck_assert_str_eq(endless->message, "/dev/zero: more than 1048576 bytes, the most for "
-                                       "a table of profiles");
+    ck_assert_str_eq(endless->message,
+                     "/dev/zero: more than 1048576 bytes, the most for "
+                     "a table of profiles");
     ck_assert(g_error_matches(endless, EMBR_ERROR, EMBR_ERROR_LIMIT));
 }
 END_TEST

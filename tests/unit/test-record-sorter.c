@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "tests/lib/assert-quickly.h"
 #include "util/record-sorter.h"
 
 typedef struct Record {
@@ -34,14 +35,6 @@ static bool is_whole(const Record *record)
 
     return memcmp(record, &expected, sizeof(expected)) == 0;
 }
-
-/* Check's own assertions take longer than sorting does. */
-#define ASSERT_QUICKLY(condition)                                                     \
-    do {                                                                              \
-        if (!(condition)) {                                                           \
-            ck_abort_msg("%s", #condition);                                           \
-        }                                                                             \
-    } while (0)
 
 /* Adds n records, of keys below keys, and reads them back: all there, in order, equal
  * ones in order of insertion. */

@@ -127,8 +127,9 @@ START_TEST(past_the_end)
     append(s, "abcd", 4, 0);
     ck_assert(!spool_read(s, 2, data, 3, &error));
     ck_assert(g_error_matches(error, EMBR_ERROR, EMBR_ERROR_INVALID));
-    ck_assert_str_eq(error->message,
-                     "temporary file in /tmp: 3 bytes at offset 2 are past its end (4)");
+    ck_assert_str_eq(
+        error->message,
+        "temporary file in /tmp: 3 bytes at offset 2 are past its end (4)");
     ck_assert(!spool_read(s, UINT64_MAX, data, 8, &far));
     ck_assert(!spool_write(s, INT64_MAX, data, 8, &huge));
     ck_assert_str_eq(huge->message,
@@ -154,8 +155,9 @@ START_TEST(no_directory)
     g_autoptr(GError) error = NULL;
 
     ck_assert_ptr_null(spool_new("/nonexistent/directory", &error));
-    ck_assert_str_eq(error->message, "cannot make a temporary file in "
-                                     "/nonexistent/directory: No such file or directory");
+    ck_assert_str_eq(error->message,
+                     "cannot make a temporary file in "
+                     "/nonexistent/directory: No such file or directory");
 }
 END_TEST
 
