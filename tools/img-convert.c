@@ -275,7 +275,7 @@ int img_convert(int argc, char **argv)
         IMAGE_OPTION_ENTRIES(&a.image),
         IMAGE_CACHE_OPTION_ENTRY(&a.image),
         { "snapshot", 'l', 0, G_OPTION_ARG_FILENAME, &a.snapshot,
-          "Convert the disk as it was in this snapshot", "SNAPSHOT" },
+          "Convert the disk as it was in this snapshot", "ID_OR_NAME" },
         { "target-format", 'O', 0, G_OPTION_ARG_STRING, &a.target_image.format,
           "Format of the target; by default raw", "FMT" },
         { "options", 'o', 0, G_OPTION_ARG_FILENAME_ARRAY, &a.create_options,

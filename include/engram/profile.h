@@ -8,7 +8,7 @@
 #ifndef EMBR_ENGRAM_PROFILE_H
 #define EMBR_ENGRAM_PROFILE_H
 
-#include "qapi-types.h"
+#include "qapi/qapi-types.h"
 
 enum {
     PROFILE_MAX_PROFILES = 255,
