@@ -1,11 +1,12 @@
 #!/bin/bash
 # Installs what embr needs that is not there, with the distribution's package manager.
 #
-#   scripts/install-deps.sh [--build] [--test] [--list]
+#   scripts/install-deps.sh [--build] [--test] [--demo] [--list]
 #
-# --build: what it is built with; --test: what the tests compare it with.  Both, if
-# neither is given.  --list only prints the packages that are missing.  Packages marked
-# with ? are done without where the distribution has none of that name.
+# --build: what it is built with; --test: what the tests compare it with; --demo: what
+# quickstart.sh makes a disk of its own with.  --build and --test, if none is given.
+# --list only prints the packages that are missing.  Packages marked with ? are done
+# without where the distribution has none of that name.
 set -euo pipefail
 # The tables below are read by computed names.
 # shellcheck disable=SC2034
@@ -16,6 +17,7 @@ debian_build="gcc libc6-dev meson ninja-build pkg-config python3 libglib2.0-dev
     libisal-dev check"
 debian_test="valgrind clang ?libclang-rt-dev qemu-utils gdisk fdisk e2fsprogs dosfstools
     mtools attr acl mount util-linux diffutils tar zstd gzip sleuthkit git"
+debian_demo="qemu-utils fdisk e2fsprogs diffutils tar"
 
 fedora_build="gcc meson ninja-build pkgconf-pkg-config python3 glib2-devel
     json-glib-devel liburing-devel zlib-devel libzstd-devel openssl-devel xxhash-devel
@@ -23,12 +25,14 @@ fedora_build="gcc meson ninja-build pkgconf-pkg-config python3 glib2-devel
 fedora_test="libasan libubsan libtsan valgrind valgrind-devel clang compiler-rt qemu-img
     gdisk util-linux e2fsprogs dosfstools mtools attr acl diffutils tar zstd gzip
     ?sleuthkit git"
+fedora_demo="qemu-img util-linux e2fsprogs diffutils tar"
 
 suse_build="gcc meson ninja pkgconf-pkg-config python3 glib2-devel json-glib-devel
     liburing-devel zlib-devel libzstd-devel libopenssl-devel xxhash-devel ?isa-l-devel
     check-devel"
 suse_test="valgrind valgrind-devel clang qemu-img ?qemu-tools gptfdisk util-linux e2fsprogs
     dosfstools mtools attr acl diffutils tar zstd gzip ?sleuthkit git"
+suse_demo="qemu-img util-linux e2fsprogs diffutils tar"
 
 arch_build="gcc meson ninja pkgconf python glib2 glib2-devel json-glib liburing zlib zstd
     openssl xxhash isa-l check"
@@ -99,8 +103,9 @@ for arg; do
     case $arg in
     --build) groups+=(build) ;;
     --test) groups+=(test) ;;
+    --demo) groups+=(demo) ;;
     --list) list_only=true ;;
-    *) die "unknown option $arg; expected --build, --test, --list" ;;
+    *) die "unknown option $arg; expected --build, --test, --demo, --list" ;;
     esac
 done
 [ ${#groups[@]} -gt 0 ] || groups=(build test)
