@@ -16,7 +16,9 @@ debian_build="gcc libc6-dev meson ninja-build pkg-config python3 libglib2.0-dev
     libjson-glib-dev liburing-dev zlib1g-dev libzstd-dev libssl-dev libxxhash-dev
     libisal-dev check"
 debian_test="valgrind clang ?libclang-rt-dev qemu-utils gdisk fdisk e2fsprogs dosfstools
-    mtools attr acl mount util-linux diffutils tar zstd gzip sleuthkit git"
+    mtools attr acl mount util-linux diffutils tar zstd gzip sleuthkit git ?xfsprogs
+    ?btrfs-progs ?cryptsetup-bin ?ntfs-3g ?exfatprogs ?f2fs-tools ?squashfs-tools
+    ?genisoimage ?erofs-utils ?bcache-tools"
 debian_demo="qemu-utils fdisk e2fsprogs diffutils tar"
 
 fedora_build="gcc meson ninja-build pkgconf-pkg-config python3 glib2-devel
@@ -24,20 +26,26 @@ fedora_build="gcc meson ninja-build pkgconf-pkg-config python3 glib2-devel
     isa-l-devel check-devel"
 fedora_test="libasan libubsan libtsan valgrind valgrind-devel clang compiler-rt qemu-img
     gdisk util-linux e2fsprogs dosfstools mtools attr acl diffutils tar zstd gzip
-    ?sleuthkit git"
+    ?sleuthkit git ?xfsprogs ?btrfs-progs ?cryptsetup ?ntfsprogs ?exfatprogs ?f2fs-tools
+    ?squashfs-tools ?genisoimage ?erofs-utils ?bcache-tools"
 fedora_demo="qemu-img util-linux e2fsprogs diffutils tar"
 
 suse_build="gcc meson ninja pkgconf-pkg-config python3 glib2-devel json-glib-devel
     liburing-devel zlib-devel libzstd-devel libopenssl-devel xxhash-devel ?isa-l-devel
     check-devel"
 suse_test="valgrind valgrind-devel clang qemu-img ?qemu-tools gptfdisk util-linux e2fsprogs
-    dosfstools mtools attr acl diffutils tar zstd gzip ?sleuthkit git"
+    dosfstools mtools attr acl diffutils tar zstd gzip ?sleuthkit git ?xfsprogs
+    ?btrfsprogs ?cryptsetup ?ntfsprogs ?exfatprogs ?f2fs-tools ?squashfs ?mkisofs
+    ?erofs-utils ?bcache-tools"
 suse_demo="qemu-img util-linux e2fsprogs diffutils tar"
 
 arch_build="gcc meson ninja pkgconf python glib2 glib2-devel json-glib liburing zlib zstd
     openssl xxhash isa-l check"
 arch_test="valgrind clang compiler-rt qemu-img gptfdisk util-linux e2fsprogs dosfstools
-    mtools attr acl diffutils tar zstd gzip ?sleuthkit git"
+    mtools attr acl diffutils tar zstd gzip ?sleuthkit git ?xfsprogs ?btrfs-progs
+    ?cryptsetup ?ntfs-3g ?exfatprogs ?f2fs-tools ?squashfs-tools ?cdrtools ?erofs-utils
+    ?bcache-tools"
+arch_demo="qemu-img util-linux e2fsprogs diffutils tar"
 }
 
 die()

@@ -40,9 +40,17 @@ def statx(path):
     return mode, field
 
 
+def open_quietly(path, flags):
+    """Its atime stays as it is, if that is ours to say."""
+    try:
+        return os.open(path, flags | os.O_NOATIME)
+    except PermissionError:
+        return os.open(path, flags)
+
+
 def digest(path):
     sha = hashlib.sha256()
-    with open(path, 'rb', buffering=0) as file:
+    with open(path, 'rb', buffering=0, opener=open_quietly) as file:
         size = os.fstat(file.fileno()).st_size
         at = 0
         while at < size:
