@@ -96,6 +96,12 @@ static int compare_extents(const void *a, const void *b)
     return (ea->offset > eb->offset) - (ea->offset < eb->offset);
 }
 
+static void plan_warn(SinkPlan *p, const char *text)
+{
+    progress_interrupt(p->opt.progress);
+    g_warning("%s", text);
+}
+
 static void G_GNUC_PRINTF(2, 3) warn(VolumeWalk *v, const char *format, ...)
 {
     va_list args;
@@ -104,7 +110,7 @@ static void G_GNUC_PRINTF(2, 3) warn(VolumeWalk *v, const char *format, ...)
         va_start(args, format);
         g_autofree char *text = g_strdup_vprintf(format, args);
         va_end(args);
-        g_warning("%s", text);
+        plan_warn(v->plan, text);
     }
 }
 
@@ -124,7 +130,7 @@ static bool coroutine_fn damaged(const char *path, const GError *error, void *op
     VolumeWalk *v = opaque;
     g_autofree char *text = display_path(v, path);
 
-    warn(v, "%s: %s; what cannot be read as files is stored as raw ranges", text,
+    warn(v, "%s is stored as raw ranges, as far as it cannot be read: %s", text,
          error->message);
     return true;
 }
@@ -400,7 +406,7 @@ static bool coroutine_fn co_walk_volume(SinkPlan *p, Volume *volume, Filesystem 
                   v.warnings - WARNINGS_MAX);
     }
     for (guint i = 0; i < fs->warnings->len; i++) {
-        g_warning("%s", (const char *)g_ptr_array_index(fs->warnings, i));
+        plan_warn(p, g_ptr_array_index(fs->warnings, i));
     }
     g_array_unref(v.extents);
     g_array_unref(v.reads);
@@ -409,7 +415,7 @@ static bool coroutine_fn co_walk_volume(SinkPlan *p, Volume *volume, Filesystem 
 }
 
 /* What is on a volume, if a driver reads it. */
-static Filesystem *coroutine_fn co_open_filesystem(Volume *volume)
+static Filesystem *coroutine_fn co_open_filesystem(SinkPlan *p, Volume *volume)
 {
     g_autoptr(GError) error = NULL;
 
@@ -418,7 +424,8 @@ static Filesystem *coroutine_fn co_open_filesystem(Volume *volume)
     }
     Filesystem *fs = fs_co_open(volume->fs_driver, volume->blk, &error);
     if (!fs) {
-        g_warning("%s; the volume is stored as a raw range", error->message);
+        g_prefix_error(&error, "the volume is stored as a raw range: ");
+        plan_warn(p, error->message);
     }
     return fs;
 }
@@ -427,7 +434,7 @@ static bool coroutine_fn co_walk(SinkPlan *p, GError **errp)
 {
     for (guint i = 0; i < p->table->volumes->len; i++) {
         Volume *volume = g_ptr_array_index(p->table->volumes, i);
-        Filesystem *fs = co_open_filesystem(volume);
+        Filesystem *fs = co_open_filesystem(p, volume);
 
         sink_gaps_add_volume(p->gaps, volume->info->offset, volume->info->size, fs);
         if (fs) {
@@ -441,17 +448,18 @@ static bool coroutine_fn co_walk(SinkPlan *p, GError **errp)
 }
 
 /* A disk whose table is damaged is one volume of unknown content. */
-static VolumeTable *coroutine_fn co_open_table(BlockBackend *disk)
+static VolumeTable *coroutine_fn co_open_table(SinkPlan *p)
 {
     g_autoptr(GError) error = NULL;
-    VolumeTable *table = volume_table_co_open(disk, &error);
+    VolumeTable *table = volume_table_co_open(p->opt.disk, &error);
 
     if (!table) {
-        g_warning("%s; the disk is stored as a raw range", error->message);
+        g_prefix_error(&error, "the disk is stored as a raw range: ");
+        plan_warn(p, error->message);
         return NULL;
     }
     for (guint i = 0; i < table->warnings->len; i++) {
-        g_warning("%s", (const char *)g_ptr_array_index(table->warnings, i));
+        plan_warn(p, g_ptr_array_index(table->warnings, i));
     }
     return table;
 }
@@ -511,7 +519,7 @@ SinkPlan *coroutine_fn sink_plan_co_new(const SinkPlanOptions *options, GError *
     p->extents = record_sorter_new(sizeof(ExtentRecord), compare_extents, SORT_BYTES,
                                    options->spool_dir);
     p->claims_left = blk_length(options->disk);
-    p->table = co_open_table(options->disk);
+    p->table = co_open_table(p);
     if (!p->table) {
         sink_gaps_add_volume(p->gaps, 0, blk_length(options->disk), NULL);
     } else if (!co_walk(p, errp)) {

@@ -6,10 +6,18 @@
 
 static const char *program = "embr-img";
 
+/* What the library has to say besides errors. */
+static void report_log(const char *domain, GLogLevelFlags level, const char *message,
+                       gpointer opaque)
+{
+    report_warning("%s", message);
+}
+
 void report_set_program(const char *argv0)
 {
     const char *slash = strrchr(argv0, '/');
     program = slash ? slash + 1 : argv0;
+    g_log_set_handler("embr", G_LOG_LEVEL_WARNING, report_log, NULL);
 }
 
 const char *report_program(void)

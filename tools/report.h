@@ -6,7 +6,8 @@
 
 #include "qapi/qapi.h"
 
-/* Messages are led by the last part of argv[0]. Before anything is reported. */
+/* Messages are led by the last part of argv[0]; those of libembr are, too, from now on.
+ * Before anything is reported. */
 void report_set_program(const char *argv0);
 const char *report_program(void);
 

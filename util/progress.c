@@ -96,6 +96,13 @@ static void end_line(Progress *p)
     }
 }
 
+void progress_interrupt(Progress *p)
+{
+    if (p) {
+        end_line(p);
+    }
+}
+
 void progress_free(Progress *p)
 {
     if (!p) {

@@ -35,6 +35,8 @@ void progress_phase(Progress *p, const char *name, uint64_t total_bytes);
 void progress_add(Progress *p, uint64_t bytes);
 /* What is being worked on; bytes that are no printable UTF-8 are escaped. */
 void progress_set_path(Progress *p, const char *path);
+/* Ends the line that is drawn on a terminal: something else is about to be printed. */
+void progress_interrupt(Progress *p);
 /* 100 % and the rate over the whole phase. */
 void progress_finish(Progress *p);
 
