@@ -35,7 +35,8 @@ static bool inflate_deflate(const void *in, size_t in_bytes, void *out, size_t o
     state->avail_in = in_bytes;
     state->next_out = out;
     state->avail_out = out_bytes;
-    /* A full output is what counts: the stream's end mark may be missing. */
+    /* A full output is what counts: the stream's end mark may be missing. With an error
+     * it need not be full, whatever avail_out says. */
     int ret = isal_inflate_stateless(state);
     return (ret == ISAL_DECOMP_OK || ret == ISAL_END_INPUT || ret == ISAL_OUT_OVERFLOW) &&
            state->avail_out == 0;
