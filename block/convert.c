@@ -12,6 +12,7 @@ enum {
     PIECE_BYTES_MAX = 1 << 20,
     BUFFER_ALIGNMENT = 4096,
     ZERO_DETECTION_BYTES = 4096,    /* finest grain, where a shorter run is not asked for */
+    ZERO_EXTENT_MIN_BYTES = 64 << 10,   /* shorter ones are read with the data around them */
 };
 
 typedef struct Convert {
@@ -48,6 +49,28 @@ static void fail(Convert *c, BlockBackend *blk, const char *what, int64_t offset
     }
 }
 
+/* A source may know of zeroes to the byte.  They count from block to block only, and if
+ * they are many: what is written stays aligned, and whole. */
+static void set_extent(Convert *c, int64_t offset, int64_t end, bool zero)
+{
+    int64_t first = round_up_pow2(offset, ZERO_DETECTION_BYTES);
+    int64_t last = round_down_pow2(end, ZERO_DETECTION_BYTES);
+
+    if (end == blk_length(c->src)) {
+        last = end;
+    }
+    if (!zero || last - first < ZERO_EXTENT_MIN_BYTES) {
+        c->extent_is_zero = false;
+        c->extent_end = end;
+    } else if (offset < first) {
+        c->extent_is_zero = false;
+        c->extent_end = first;
+    } else {
+        c->extent_is_zero = true;
+        c->extent_end = last;
+    }
+}
+
 static bool coroutine_fn co_find_extent(Convert *c, int64_t offset)
 {
     int64_t n = 0;
@@ -57,8 +80,7 @@ static bool coroutine_fn co_find_extent(Convert *c, int64_t offset)
         fail(c, c->src, "asking for block status", offset, ret < 0 ? -ret : EIO);
         return false;
     }
-    c->extent_is_zero = ret & BDRV_BLOCK_ZERO;
-    c->extent_end = offset + n;
+    set_extent(c, offset, offset + n, ret & BDRV_BLOCK_ZERO);
     return true;
 }
 
