@@ -101,49 +101,91 @@ static JsonNode *scalar_to_json(const QapiType *type, const void *p)
     g_assert_not_reached();
 }
 
-void qapi_print_string(const char *text, GString *out)
+/* What follows the backslash of an escape; 0 for what is \uXXXX; -1 for no escape. */
+static int escape_letter(unsigned char c)
 {
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
+    switch (c) {
+    case '"':
+    case '\\':
+        return c;
+    case '\b':
+        return 'b';
+    case '\f':
+        return 'f';
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\t':
+        return 't';
+    default:
+        return c < 0x20 || c == 0x7f ? 0 : -1;
+    }
+}
+
+static void print_valid_string(const char *text, GString *out)
+{
+    const char *plain = text;       /* what is not in out yet */
 
     g_string_append_c(out, '"');
-    for (const unsigned char *p = (unsigned char *)valid; *p; p++) {
-        switch (*p) {
-        case '"':
-        case '\\':
+    for (; *text; text++) {
+        int letter = escape_letter(*text);
+
+        if (letter < 0) {
+            continue;
+        }
+        g_string_append_len(out, plain, text - plain);
+        plain = text + 1;
+        if (letter) {
             g_string_append_c(out, '\\');
-            g_string_append_c(out, *p);
-            break;
-        case '\b':
-            g_string_append(out, "\\b");
-            break;
-        case '\f':
-            g_string_append(out, "\\f");
-            break;
-        case '\n':
-            g_string_append(out, "\\n");
-            break;
-        case '\r':
-            g_string_append(out, "\\r");
-            break;
-        case '\t':
-            g_string_append(out, "\\t");
-            break;
-        default:
-            if (*p < 0x20 || *p == 0x7f) {
-                g_string_append_printf(out, "\\u%04x", *p);
-            } else {
-                g_string_append_c(out, *p);
-            }
+            g_string_append_c(out, letter);
+        } else {
+            g_string_append_printf(out, "\\u%04x", (unsigned char)*text);
         }
     }
+    g_string_append_len(out, plain, text - plain);
     g_string_append_c(out, '"');
+}
+
+void qapi_print_string(const char *text, GString *out)
+{
+    if (g_utf8_validate(text, -1, NULL)) {
+        print_valid_string(text, out);
+    } else {
+        g_autofree char *valid = g_utf8_make_valid(text, -1);
+
+        print_valid_string(valid, out);
+    }
 }
 
 static void print_break(bool pretty, unsigned level, GString *out)
 {
     if (pretty) {
-        g_string_append_printf(out, "\n%*s", (int)(4 * level), "");
+        g_string_append_c(out, '\n');
+        while (level--) {
+            g_string_append_len(out, "    ", 4);
+        }
     }
+}
+
+static void print_uint(guint64 number, GString *out)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+
+    do {
+        digits[--at] = '0' + number % 10;
+        number /= 10;
+    } while (number);
+    g_string_append_len(out, digits + at, sizeof(digits) - at);
+}
+
+static void print_int(gint64 number, GString *out)
+{
+    if (number < 0) {
+        g_string_append_c(out, '-');
+    }
+    print_uint(number < 0 ? -(guint64)number : (guint64)number, out);
 }
 
 static void print_number(double number, GString *out)
@@ -189,13 +231,11 @@ static void print_value(const QapiType *type, const void *p, bool pretty, unsign
         g_string_append(out, *(const bool *)p ? "true" : "false");
         break;
     case QAPI_KIND_INT:
-        g_string_append_printf(out, "%" G_GINT64_FORMAT,
-                               (gint64)qapi_load_int(type, p));
+        print_int(qapi_load_int(type, p), out);
         break;
     case QAPI_KIND_UINT:
     case QAPI_KIND_SIZE:
-        g_string_append_printf(out, "%" G_GUINT64_FORMAT,
-                               (guint64)qapi_load_uint(type, p));
+        print_uint(qapi_load_uint(type, p), out);
         break;
     case QAPI_KIND_NUMBER:
         print_number(*(const double *)p, out);
@@ -255,7 +295,9 @@ static void print_members(const QapiType *type, const char *object, bool pretty,
         }
         *first = false;
         print_break(pretty, level + 1, out);
-        g_string_append_printf(out, "\"%s\": ", member->name);
+        g_string_append_c(out, '"');
+        g_string_append(out, member->name);
+        g_string_append(out, "\": ");
         if (member->is_list) {
             print_list(member->type, *(void *const *)p, pretty, level + 1, out);
         } else {
