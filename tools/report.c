@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "text.h"
+
 static const char *program = "embr-img";
 
 /* What the library has to say besides errors. */
@@ -28,9 +30,10 @@ const char *report_program(void)
 static void G_GNUC_PRINTF(2, 0) report(const char *kind, const char *format, va_list args)
 {
     g_autofree char *text = g_strdup_vprintf(format, args);
+    g_autofree char *shown = text_printable(text);
 
     fflush(stdout);
-    fprintf(stderr, "%s: %s%s\n", program, kind, text);
+    fprintf(stderr, "%s: %s%s\n", program, kind, shown);
 }
 
 void report_error(const char *format, ...)

@@ -11,7 +11,8 @@
 void report_set_program(const char *argv0);
 const char *report_program(void);
 
-/* "PROGRAM: message" on stderr. */
+/* "PROGRAM: message" on stderr.  Names come from images: what could control a terminal
+ * is shown as '?'. */
 void report_error(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* The same with the error's text; takes error. */
 void report_gerror(GError *error);

@@ -80,6 +80,15 @@ expect_failure 1 'etc/keep: cannot create the file: File exists' \
 cmp out-there/etc/other payload || fail "its neighbour is missing"
 expect_failure 1 'cannot use payload as a directory' "$EMBR_IMG" extract honest /etc -C payload
 
+# Names do not control the terminal that messages go to.
+make escape "write payload eXil" "mkdir dXr"
+python3 -c 'data = open("escape", "rb").read()
+open("escape", "wb").write(data.replace(b"eXil", b"e\x1bil").replace(b"dXr", b"d\nr"))'
+mkdir out-escape && touch out-escape/"$(printf 'e\033il')" out-escape/"$(printf 'd\nr')"
+expect_failure 1 'e\?il: cannot create the file' "$EMBR_IMG" extract escape / -C out-escape
+grep -q 'd?r: cannot make the directory' .stderr || fail "a name with a line break"
+"$EMBR_IMG" ls escape | grep -q "$(printf 'e\033il')" || fail "ls into a pipe shows names as they are"
+
 # Without privileges: set-ID bits go with the owner.
 make set-id "write payload suid" "sif suid mode 0106755" "sif suid uid 0" "sif suid gid 0" \
     "write payload mine" "sif mine mode 0104755" "sif mine uid 4711" "sif mine gid 4711"
