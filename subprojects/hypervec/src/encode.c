@@ -7,7 +7,7 @@
 #define BLOCK_POSITIONS 4096
 /* Between two clamps counts can grow by no more than this times ITEM_TRITS. */
 #define ROUND_POSITIONS ((size_t)1 << 24)
-#define ITEM_TRITS 4
+#define ITEM_TRITS 2
 
 /*
  * One n-gram in 2^shift is sampled.  Short contents need a denser sample, and what a
@@ -20,12 +20,12 @@
 /* How many n-grams are taken of content that has none that are sampled. */
 #define FALLBACK_POSITIONS 256
 
-#define RECENT_SLOTS 4096
+#define RECENT_BITS 12
 
 typedef struct Encoder {
     int32_t *counts;
     uint32_t dimension;
-    uint32_t recent[RECENT_SLOTS];
+    uint32_t recent[1 << RECENT_BITS];
 } Encoder;
 
 static int32_t sample_limit(size_t len)
@@ -50,7 +50,7 @@ static uint64_t mix(uint64_t x)
 static inline void add_ngram(Encoder *e, uint64_t ngram)
 {
     uint64_t hash = mix(ngram);
-    uint32_t *recent = &e->recent[hash >> 52];
+    uint32_t *recent = &e->recent[hash >> (64 - RECENT_BITS)];
     uint32_t mark = (uint32_t)hash | 1;
 
     if (*recent == mark) {
@@ -59,16 +59,9 @@ static inline void add_ngram(Encoder *e, uint64_t ngram)
     *recent = mark;
     for (int i = 0; i < ITEM_TRITS; i++) {
         uint32_t place =
-            (uint32_t)(uint16_t)(hash >> (16 * i)) * (2 * e->dimension) >> 16;
+            (uint32_t)((hash >> (32 * i) & UINT32_MAX) * (2 * e->dimension) >> 32);
 
         e->counts[place / 2] += place % 2 ? -1 : 1;
-    }
-}
-
-static void clamp_counts(int32_t *counts, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        counts[i] = clamp_count(counts[i]);
     }
 }
 
@@ -117,7 +110,7 @@ void hypervec_encode(const HypervecSpace *space, int32_t *counts, const void *da
         size_t round = n - at < ROUND_POSITIONS ? n - at : ROUND_POSITIONS;
 
         taken += add_sampled(space, &e, bytes + at, round, sample_limit(len));
-        clamp_counts(counts, space->dimension);
+        space->kernel->clamp(counts, space->dimension);
     }
     if (taken > 0) {
         return;
@@ -128,5 +121,5 @@ void hypervec_encode(const HypervecSpace *space, int32_t *counts, const void *da
         add_sampled(space, &e, bytes, n < FALLBACK_POSITIONS ? n : FALLBACK_POSITIONS,
                     INT32_MIN);
     }
-    clamp_counts(counts, space->dimension);
+    space->kernel->clamp(counts, space->dimension);
 }

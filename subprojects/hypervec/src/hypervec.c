@@ -32,7 +32,7 @@ size_t hypervec_words(const HypervecSpace *space)
 
 uint32_t hypervec_active_default(const HypervecSpace *space)
 {
-    return space->dimension / 8;
+    return space->dimension / 32 * 5;
 }
 
 int hypervec_get(const HypervecSpace *space, const uint64_t *v, uint32_t i)

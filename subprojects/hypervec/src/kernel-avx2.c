@@ -29,10 +29,8 @@ AVX2 static inline __m256i above(const uint8_t *p, __m256i limit)
 AVX2 static inline uint32_t sampled(const uint8_t *p, __m256i limit)
 {
     const __m256i odd_bytes = _mm256_set1_epi16((short)0xFF00);
-    __m256i even =
-        _mm256_blend_epi16(above(p, limit), above(p + 2, limit), 0xAA);
-    __m256i odd =
-        _mm256_blend_epi16(above(p + 1, limit), above(p + 3, limit), 0xAA);
+    __m256i even = _mm256_blend_epi16(above(p, limit), above(p + 2, limit), 0xAA);
+    __m256i odd = _mm256_blend_epi16(above(p + 1, limit), above(p + 3, limit), 0xAA);
 
     return (uint32_t)_mm256_movemask_epi8(_mm256_blendv_epi8(even, odd, odd_bytes));
 }
@@ -91,8 +89,8 @@ AVX2 static void bundle_avx2(int32_t *counts, const uint64_t *nonzero,
     for (size_t w = 0; w < words; w++) {
         for (int shift = 0; shift < 64; shift += LANES) {
             __m256i minus = spread_bits((uint8_t)(negative[w] >> shift));
-            __m256i more = _mm256_and_si256(
-                spread_bits((uint8_t)(nonzero[w] >> shift)), weights);
+            __m256i more =
+                _mm256_and_si256(spread_bits((uint8_t)(nonzero[w] >> shift)), weights);
 
             more = _mm256_sub_epi32(_mm256_xor_si256(more, minus), minus);
             add_clamped(counts + w * 64 + shift, more);
@@ -104,6 +102,13 @@ AVX2 static void counts_add_avx2(int32_t *counts, const int32_t *more, size_t n)
 {
     for (size_t i = 0; i < n; i += LANES) {
         add_clamped(counts + i, _mm256_loadu_si256((const __m256i *)(more + i)));
+    }
+}
+
+AVX2 static void clamp_avx2(int32_t *counts, size_t n)
+{
+    for (size_t i = 0; i < n; i += LANES) {
+        add_clamped(counts + i, _mm256_setzero_si256());
     }
 }
 
@@ -187,8 +192,8 @@ AVX2 static inline int32_t dot_one(const uint64_t *a, const uint64_t *b, size_t 
             differ_bytes = _mm256_add_epi8(
                 differ_bytes, popcount_bytes(_mm256_and_si256(signs, shared)));
         }
-        both = _mm256_add_epi64(both,
-                                _mm256_sad_epu8(both_bytes, _mm256_setzero_si256()));
+        both =
+            _mm256_add_epi64(both, _mm256_sad_epu8(both_bytes, _mm256_setzero_si256()));
         differ = _mm256_add_epi64(
             differ, _mm256_sad_epu8(differ_bytes, _mm256_setzero_si256()));
     }
@@ -225,6 +230,7 @@ const HypervecKernel hypervec_kernel_avx2 = {
     .sample = sample_avx2,
     .bundle = bundle_avx2,
     .counts_add = counts_add_avx2,
+    .clamp = clamp_avx2,
     .strong = strong_avx2,
     .bind = bind_avx2,
     .dots = dots_avx2,

@@ -34,6 +34,13 @@ static void counts_add_portable(int32_t *counts, const int32_t *more, size_t n)
     }
 }
 
+static void clamp_portable(int32_t *counts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        counts[i] = clamp_count(counts[i]);
+    }
+}
+
 static uint32_t strong_portable(const int32_t *counts, size_t n, int32_t least)
 {
     uint32_t strong = 0;
@@ -97,6 +104,7 @@ const HypervecKernel hypervec_kernel_portable = {
     .sample = hypervec_sample_portable,
     .bundle = bundle_portable,
     .counts_add = counts_add_portable,
+    .clamp = clamp_portable,
     .strong = strong_portable,
     .bind = bind_portable,
     .dots = dots_portable,

@@ -5,8 +5,9 @@
 #include "hypervec/hypervec.h"
 
 /*
- * All words are those of one plane, a multiple of 8; all counts are a multiple of 512
- * and lie within +-HYPERVEC_COUNT_MAX before and after.
+ * All words are those of one plane, a multiple of 8.  The number of counts is a
+ * multiple of 512; where nothing else is said, they lie within +-HYPERVEC_COUNT_MAX
+ * before and after.
  */
 struct HypervecKernel {
     const char *name;
@@ -21,6 +22,8 @@ struct HypervecKernel {
     void (*bundle)(int32_t *counts, const uint64_t *nonzero, const uint64_t *negative,
                    size_t words, int32_t weight);
     void (*counts_add)(int32_t *counts, const int32_t *more, size_t n);
+    /* Brings any counts within +-HYPERVEC_COUNT_MAX. */
+    void (*clamp)(int32_t *counts, size_t n);
     /* How many counts are at least `least`, which is positive, or at most -least. */
     uint32_t (*strong)(const int32_t *counts, size_t n, int32_t least);
     void (*bind)(uint64_t *out, const uint64_t *a, const uint64_t *b, size_t words);

@@ -19,7 +19,8 @@ static uint32_t remainder_bits(uint32_t dimension, uint32_t active)
 {
     uint32_t bits = 0;
 
-    while (active > 0 && (uint64_t)4 * active << bits < 2 * (uint64_t)dimension - active) {
+    while (active > 0 &&
+           (uint64_t)4 * active << bits < 2 * (uint64_t)dimension - active) {
         bits++;
     }
     return bits;

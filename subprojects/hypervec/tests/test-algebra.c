@@ -8,11 +8,11 @@
 #define DIMENSION 2048
 #define WORDS HYPERVEC_WORDS(DIMENSION)
 
-
 START_TEST(dimensions)
 {
-    static const uint32_t wrong[] = { 0, 1, 511, 513, 1000, 2047, 33280, UINT32_MAX,
-                                      UINT32_C(1) << 31 };
+    static const uint32_t wrong[] = { 0,     1,          511,
+                                      513,   1000,       2047,
+                                      33280, UINT32_MAX, UINT32_C(1) << 31 };
     HypervecSpace s = { .dimension = 7 };
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
@@ -71,9 +71,9 @@ START_TEST(operations_trit_by_trit)
         dot += ta * tb;
     }
     ck_assert_int_eq(hypervec_dot(&space, a, b), dot);
-    ck_assert_double_eq(hypervec_similarity(&space, a, b),
-                        dot / sqrt((double)hypervec_active(&space, a) *
-                                   hypervec_active(&space, b)));
+    ck_assert_double_eq(
+        hypervec_similarity(&space, a, b),
+        dot / sqrt((double)hypervec_active(&space, a) * hypervec_active(&space, b)));
     hypervec_bind(&space, a, a, b);
     ck_assert(same_vector(&space, a, bound));
 }
@@ -97,9 +97,9 @@ START_TEST(unbinding)
     hypervec_bind(&space, bound, v, holes);
     hypervec_unbind(&space, back, bound, holes);
     for (uint32_t i = 0; i < DIMENSION; i++) {
-        ck_assert_int_eq(hypervec_get(&space, back, i),
-                         hypervec_get(&space, holes, i) ? hypervec_get(&space, v, i)
-                                                        : 0);
+        ck_assert_int_eq(hypervec_get(&space, back, i), hypervec_get(&space, holes, i)
+                                                            ? hypervec_get(&space, v, i)
+                                                            : 0);
     }
 }
 END_TEST
@@ -279,7 +279,10 @@ START_TEST(threshold)
     hypervec_threshold(&space, v, counts, 10);
     ck_assert_uint_eq(hypervec_active(&space, v), 0);
     for (uint32_t i = 0; i < DIMENSION; i++) {
-        counts[i] = i % 5 == 0 ? (i % 2 ? 5 : -5) : i % 5 == 1 ? 4 : i % 5 == 2 ? -1 : 0;
+        counts[i] = i % 5 == 0   ? (i % 2 ? 5 : -5)
+                    : i % 5 == 1 ? 4
+                    : i % 5 == 2 ? -1
+                                 : 0;
     }
     for (uint32_t active = 0; active <= DIMENSION; active += 37) {
         static const int32_t order[] = { 5, 4, 1 };
@@ -325,4 +328,7 @@ START_TEST(similarities)
 }
 END_TEST
 
-RUN_TESTS("algebra", dimensions, trits, operations_trit_by_trit, unbinding, binding_is_an_isometry, permuting, unrelated_items_are_nearly_orthogonal, bundles_are_like_their_parts, records_are_cleaned_up, counts_saturate, threshold, similarities)
+RUN_TESTS("algebra", dimensions, trits, operations_trit_by_trit, unbinding,
+          binding_is_an_isometry, permuting, unrelated_items_are_nearly_orthogonal,
+          bundles_are_like_their_parts, records_are_cleaned_up, counts_saturate,
+          threshold, similarities)

@@ -189,5 +189,53 @@ START_TEST(parts)
 }
 END_TEST
 
+/* Bits never change: they are stored.  A change of them is another HYPERVEC_ENCODING.
+ */
+static void check_fixed(const char *what, const uint64_t *v, const char *expected)
+{
+    HypervecSpace space = make_space(512);
+    uint8_t packed[HYPERVEC_PACKED_BYTES_MAX(512)];
+    char hex[2 * sizeof(packed) + 1] = "";
+    size_t len = hypervec_pack(&space, packed, v);
+
+    for (size_t i = 0; i < len; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", packed[i]);
+    }
+    ck_assert_msg(strcmp(hex, expected) == 0, "%s: %s", what, hex);
+}
+
+START_TEST(fixed_vectors)
+{
+    HypervecSpace space = make_space(512);
+    uint64_t content[HYPERVEC_WORDS(512)], item[HYPERVEC_WORDS(512)];
+    uint64_t bound[HYPERVEC_WORDS(512)];
+    int32_t counts[512] = { 0 };
+    uint8_t data[10000];
+    Random r = { 7 };
+
+    hypervec_encode(&space, counts, "#!/bin/sh\nexec true\n", 20);
+    hypervec_threshold(&space, content, counts, 80);
+    check_fixed("short", content, "10dae135022e625e4801");
+    random_bytes(&r, data, sizeof(data));
+    memset(counts, 0, sizeof(counts));
+    hypervec_encode(&space, counts, data, sizeof(data));
+    hypervec_threshold(&space, content, counts, hypervec_active_default(&space));
+    check_fixed("random", content,
+                "a0015a7e1373a839f395d56342d8092626d7cdc41c23eedf0f48ca008b8377da96"
+                "fb6c96638b21ce4c59188223eeef16ac01606500");
+    hypervec_item(&space, item, "etc", 3);
+    check_fixed("item", item,
+                "8108ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+                "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+                "290b652f89bab6c5ba257f8321c31e2a97776dc18d45fa11d4a0e2198b272d89e5"
+                "17c98a2bc45a24857e12208bd4d3e134cbca84d4ec4e5ef98bbfbb1e946832");
+    hypervec_bind(&space, bound, content, item);
+    hypervec_permute(&space, item, bound, 100);
+    check_fixed("bound and turned", item,
+                "a00157972005002b075af61371a838f1b7f721c2d809222657c5c41461aadf0f58"
+                "ca00898277da96fb7d96628f214ec4491886620e");
+}
+END_TEST
+
 RUN_TESTS("encode", empty_and_tiny_contents, repetitive_contents,
-          padding_does_not_take_over, edits, alignment, parts)
+          padding_does_not_take_over, edits, alignment, parts, fixed_vectors)

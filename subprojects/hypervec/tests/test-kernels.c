@@ -67,8 +67,8 @@ static void compare_sample(const HypervecKernel *kernel, const uint8_t *data,
 
 START_TEST(sample)
 {
-    static const int32_t limits[] = { INT32_MIN,  -1, 0, INT32_MAX / 2, INT32_MAX - 64,
-                                      INT32_MAX };
+    static const int32_t limits[] = { INT32_MIN,      -1,       0, INT32_MAX / 2,
+                                      INT32_MAX - 64, INT32_MAX };
     /* Data ends where the buffer does, so that memory checkers see reads past it. */
     uint8_t *data = malloc(SAMPLE_POSITIONS + HYPERVEC_NGRAM_BYTES - 1);
     Random r = { 1 };
@@ -93,8 +93,9 @@ END_TEST
 
 START_TEST(bundle)
 {
-    static const int32_t weights[] = { 0,  1,   -1, HYPERVEC_COUNT_MAX,
-                                       -7, 100, -HYPERVEC_COUNT_MAX };
+    static const int32_t weights[] = {
+        0, 1, -1, HYPERVEC_COUNT_MAX, -7, 100, -HYPERVEC_COUNT_MAX
+    };
     HypervecSpace space = make_space(1024);
     uint64_t v[HYPERVEC_WORDS(1024) + 1];
     int32_t expected[1024 + 1], found[1024 + 1];
@@ -116,11 +117,12 @@ START_TEST(bundle)
 }
 END_TEST
 
-START_TEST(counts_add_and_strong)
+START_TEST(counts_add_clamp_and_strong)
 {
-    static const int32_t leasts[] = { 1, 2, 7, 8, HYPERVEC_COUNT_MAX - 1,
-                                      HYPERVEC_COUNT_MAX, HYPERVEC_COUNT_MAX + 1 };
-    int32_t expected[1537], found[1537], more[1537];
+    static const int32_t leasts[] = {
+        1, 2, 7, 8, HYPERVEC_COUNT_MAX - 1, HYPERVEC_COUNT_MAX, HYPERVEC_COUNT_MAX + 1
+    };
+    int32_t expected[1537], found[1537], more[1537], beyond[1537];
     Random r = { 3 };
 
     for (const HypervecKernel *const *k = hypervec_kernels(); *k; k++) {
@@ -131,6 +133,11 @@ START_TEST(counts_add_and_strong)
             portable->counts_add(expected + 1, more + round % 2, 1536);
             (*k)->counts_add(found + 1, more + round % 2, 1536);
             ck_assert_int_eq(memcmp(found, expected, sizeof(found)), 0);
+            random_bytes(&r, more, sizeof(more));
+            memcpy(beyond, more, sizeof(more));
+            portable->clamp(more + 1, 1536);
+            (*k)->clamp(beyond + 1, 1536);
+            ck_assert_int_eq(memcmp(more, beyond, sizeof(more)), 0);
             for (size_t i = 0; i < sizeof(leasts) / sizeof(*leasts); i++) {
                 ck_assert_uint_eq((*k)->strong(found + 1, 1536, leasts[i]),
                                   portable->strong(found + 1, 1536, leasts[i]));
@@ -232,5 +239,5 @@ RUN_TESTS("kernels", the_list_ends_with_portable,
 #if defined(__x86_64__)
           avx2_is_used_where_it_can_be,
 #endif
-          sample, bundle, counts_add_and_strong, bind_and_dots, dots_of_dense_vectors,
-          encode_and_threshold)
+          sample, bundle, counts_add_clamp_and_strong, bind_and_dots,
+          dots_of_dense_vectors, encode_and_threshold)

@@ -25,8 +25,8 @@ static size_t check_round_trip(const HypervecSpace *space, const uint64_t *v)
 START_TEST(round_trip)
 {
     static uint64_t v[WORDS_MAX];
-    static const uint32_t dimensions[] = { 512, 1024, 1536, 2048, 10240,
-                                           HYPERVEC_DIMENSION_MAX };
+    static const uint32_t dimensions[] = { 512,  1024,  1536,
+                                           2048, 10240, HYPERVEC_DIMENSION_MAX };
     Random r = { 1 };
 
     for (size_t d = 0; d < sizeof(dimensions) / sizeof(*dimensions); d++) {

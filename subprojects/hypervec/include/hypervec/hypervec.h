@@ -4,8 +4,9 @@
  * A hypervector has `dimension` trits, each -1, 0 or +1.  Contents that share much have
  * vectors that point the same way; unrelated contents, names and keys have vectors that
  * are nearly orthogonal.  Four operations make vectors of vectors: bind (the product,
- * trit by trit), bundle (the sum, cut back to the strongest trits), permute (a rotation)
- * and similarity (the cosine).  docs/hypervec.md defines every bit of all of them.
+ * trit by trit), bundle (the sum, cut back to the strongest trits), permute (a
+ * rotation) and similarity (the cosine).  docs/hypervec.md defines every bit of all of
+ * them.
  *
  * Same arguments, same bits: on any processor, in any thread, without a seed.
  *
@@ -14,8 +15,8 @@
  * Needs nothing but libc.
  *
  * A *vector* is an array of hypervec_words() uint64_t: a plane of dimension bits that
- * says which trits are not zero, then one that says which of those are negative.  Trit i
- * is bit i % 64 of word i / 64 of either plane.  A trit that is zero is never marked
+ * says which trits are not zero, then one that says which of those are negative.  Trit
+ * i is bit i % 64 of word i / 64 of either plane.  A trit that is zero is never marked
  * negative, so vectors are equal exactly if their words are.  Functions that take
  * vectors rely on that; hypervec_unpack never makes any other.
  *
@@ -35,7 +36,8 @@
 extern "C" {
 #endif
 
-/* The version of all that decides bits; vectors of different versions do not compare. */
+/* The version of all that decides bits; vectors of different versions do not compare.
+ */
 #define HYPERVEC_ENCODING 1
 
 #define HYPERVEC_DIMENSION_STEP 512
@@ -163,8 +165,8 @@ size_t hypervec_pack(const HypervecSpace *space, uint8_t *out, const uint64_t *v
 /*
  * The vector that packs to these len bytes.  False if there is none, since bytes are
  * missing, left over, out of range, or not those that hypervec_pack would have written;
- * then v holds anything, and *reason (which may be NULL) is set to a text that says what
- * is wrong with the bytes and is never freed.
+ * then v holds anything, and *reason (which may be NULL) is set to a text that says
+ * what is wrong with the bytes and is never freed.
  */
 bool hypervec_unpack(const HypervecSpace *space, uint64_t *v, const uint8_t *packed,
                      size_t len, const char **reason);
