@@ -191,6 +191,7 @@ static void coroutine_fn co_same_and_different(void)
     disk[size / 2] ^= 1;
     ck_assert(co_encode(disk, size, b, NULL, NULL));
     g_autofree char *name_c = co_info(b, digest_b);
+    ck_assert_str_eq(name_c, "disk.raw");
     ck_assert_mem_ne(digest_a, digest_b, sizeof(digest_a));
 }
 
