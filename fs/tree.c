@@ -39,6 +39,11 @@ void fs_tree_free(FsTree *tree)
     }
 }
 
+BlockBackend *fs_tree_disk(const FsTree *tree)
+{
+    return tree->disk;
+}
+
 const VolumeTable *fs_tree_volumes(const FsTree *tree)
 {
     return tree->table;

@@ -165,13 +165,28 @@ static bool coroutine_fn co_extract_from(Extract *x, FsTree *tree, GError **errp
            x->target->ops->co_finish(x->target, errp);
 }
 
+/* False, and reported, if the archive would take the place of a file of the image. */
+static bool is_no_source(const char *tar, BlockDriverState *bs)
+{
+    BlockIdentity identity;
+    BlockDriverState *used =
+        bdrv_path_identity(tar, &identity) ? bdrv_find_file(bs, &identity) : NULL;
+
+    if (used) {
+        report_error(
+            "The archive '%s' is a file of the image (%s): it would be overwritten",
+            tar, bdrv_filename(used));
+    }
+    return !used;
+}
+
 static int coroutine_fn co_extract(void *opaque)
 {
     Extract *x = opaque;
     g_autoptr(FsTree) tree = tree_co_open(x->name, &x->image, x->snapshot);
     GError *error = NULL;
 
-    if (!tree) {
+    if (!tree || (x->tar && !is_no_source(x->tar, blk_bs(fs_tree_disk(tree))))) {
         return EXIT_FAILURE;
     }
     x->links = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);

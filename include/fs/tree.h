@@ -32,6 +32,7 @@ FsTree *coroutine_fn fs_tree_co_open(BlockBackend *disk, GError **errp);
 void fs_tree_free(FsTree *tree);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsTree, fs_tree_free)
 
+BlockBackend *fs_tree_disk(const FsTree *tree);
 const VolumeTable *fs_tree_volumes(const FsTree *tree);
 bool fs_tree_is_bare(const FsTree *tree);
 /* What was odd so far about the table and about the filesystems opened. */

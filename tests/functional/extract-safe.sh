@@ -80,6 +80,14 @@ expect_failure 1 'etc/keep: cannot create the file: File exists' \
 cmp out-there/etc/other payload || fail "its neighbour is missing"
 expect_failure 1 'cannot use payload as a directory' "$EMBR_IMG" extract honest /etc -C payload
 
+# An archive does not take the place of what it is made from.
+cp honest honest.copy
+ln honest another-name
+for name in honest ./honest another-name; do
+    expect_failure 1 "archive '$name' is a file of the image" "$EMBR_IMG" extract honest / -o $name
+    same honest honest.copy "$name: the image"
+done
+
 # Names do not control the terminal that messages go to.
 make escape "write payload eXil" "mkdir dXr"
 python3 -c 'data = open("escape", "rb").read()
