@@ -19,7 +19,8 @@ for document in documents:
     for pattern, bases in ((link_pattern, [document.parent]),
                            (file_pattern, [root, root / 'include'])):
         for name in pattern.findall(text):
-            if name.startswith(('http:', 'https:', 'mailto:')):
+            # share/ is where files are installed
+            if name.startswith(('http:', 'https:', 'mailto:', 'share/')):
                 continue
             checked += 1
             if not any((base / name).exists() for base in bases):
