@@ -54,14 +54,14 @@ die()
     exit 1
 }
 
+can_be_root() { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; }
+
 as_root()
 {
     if [ "$(id -u)" = 0 ]; then
         "$@"
-    elif command -v sudo >/dev/null; then
-        sudo "$@"
     else
-        die "not root, and there is no sudo; as root, run: $*"
+        sudo "$@"
     fi
 }
 
@@ -148,6 +148,10 @@ if $list_only; then
     exit 0
 fi
 [ ${#missing[@]} -gt 0 ] || [ ${#optional[@]} -gt 0 ] || exit 0
+if ! can_be_root; then
+    [ ${#missing[@]} -gt 0 ] || exit 0
+    die "not root, and there is no sudo; missing are: ${missing[*]}"
+fi
 
 # Package lists are fetched only if something is missing that they do not name.
 for name in "${missing[@]}"; do

@@ -7,17 +7,27 @@
 # DIR/base.qcow2   1 GiB, GPT: p1 BIOS boot, p2 swap, p3 ext4 with about 130 MiB of files
 # DIR/vm.qcow2     an overlay on it, in which files were added, copied and deleted
 #
-# Only files that anybody may read are taken.
+# Only files that anybody may read are taken. An image that is there already stays.
 set -euo pipefail
 export LC_ALL=C
 PATH=$PATH:/usr/sbin:/sbin
 
-[ $# = 1 ] || { echo "usage: $0 DIR" >&2; exit 1; }
+die()
+{
+    echo "make-demo-disk: $*" >&2
+    exit 1
+}
+
+[ $# = 1 ] || die "expected one directory"
 mkdir -p "$1"
-cd "$1"
-rm -rf root
+dir=$(cd "$1" && pwd)
+for image in "$dir/base.qcow2" "$dir/vm.qcow2"; do
+    [ ! -e "$image" ] || die "$image is there already"
+done
+scratch=$(mktemp -d "$dir/scratch.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+cd "$scratch"
 mkdir root
-trap 'rm -rf root base.raw changed.raw' EXIT
 
 swap_start=2 root_start=18 end=1023       # in MiB
 
@@ -40,8 +50,7 @@ pick()
 } >root.list
 # Files that vanish meanwhile are no reason to stop.
 tar -c --no-recursion --verbatim-files-from -T root.list 2>/dev/null | tar -xp -C root || true
-rm root.list
-[ -d root/etc ] || { echo "make-demo-disk: nothing of /etc could be copied" >&2; exit 1; }
+[ -d root/etc ] || die "nothing of /etc could be copied"
 
 truncate -s 1G base.raw
 sfdisk -q base.raw <<END
@@ -53,10 +62,8 @@ END
 truncate -s $((root_start - swap_start))M swap
 mkswap -q -L swap swap >/dev/null
 dd if=swap of=base.raw bs=1M seek=$swap_start conv=notrunc,sparse status=none
-rm swap
 mke2fs -q -t ext4 -L root -E offset=$((root_start << 20)) -d root base.raw \
-    $((end - root_start))M 2>mke2fs.log || { cat mke2fs.log >&2; exit 1; }
-rm mke2fs.log
+    $((end - root_start))M 2>mke2fs.log || { cat mke2fs.log >&2; die "mke2fs failed"; }
 
 # Later in the machine's life: a file is written, a big one copied, another one deleted.
 big=$(find root/usr/lib root/usr/bin -type f -printf '%s %P %p\n' | sort -n | tail -n 1)
@@ -74,11 +81,10 @@ write $big /srv/copies/second
 rm $gone
 END
 debugfs -R "cat /srv/note" "changed.raw?offset=$((root_start << 20))" 2>/dev/null |
-    cmp -s - note || { cat debugfs.log >&2; exit 1; }
-rm debugfs.log note
+    cmp -s - note || { cat debugfs.log >&2; die "debugfs did not write into the disk"; }
 
-rm -f base.qcow2 vm.qcow2
 qemu-img convert -O qcow2 base.raw base.qcow2
 # The overlay is what differs: qemu-img rebase writes only that.
 qemu-img create -q -f qcow2 -b changed.raw -F raw vm.qcow2
 qemu-img rebase -b base.qcow2 -F qcow2 vm.qcow2
+mv base.qcow2 vm.qcow2 "$dir"

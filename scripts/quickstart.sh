@@ -2,12 +2,13 @@
 # From a fresh clone to an engram: installs what is missing, builds, and takes a disk
 # through everything embr-img does.
 #
-#   scripts/quickstart.sh [--no-install] [--builddir DIR] [--dir DIR] [IMAGE]
+#   scripts/quickstart.sh [--no-install] [--no-build] [--builddir DIR] [--dir DIR] [IMAGE]
 #
 # IMAGE is only read. Without one, a disk is made from files of this machine. The build is
-# made in --builddir (build-quickstart), images in --dir (disks in there); the engram stays,
-# the raw copy is removed. Root is needed only to install packages; sudo is used if there is
-# something to install.
+# made in --builddir (build-quickstart), images in --dir (disks in there), where the engram
+# stays and the raw copy is removed. Nothing that is there already is replaced, but for
+# an engram of an earlier run in the default directory. Root is needed only to install
+# packages; sudo is used if there is something to install.
 set -euo pipefail
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export LC_ALL=C.UTF-8
@@ -18,20 +19,26 @@ die()
     exit 1
 }
 
-install=true builddir=$source_dir/build-quickstart dir='' image=''
+install=true build=true
+builddir=$source_dir/build-quickstart dir='' image=''
 while [ $# -gt 0 ]; do
     case $1 in
     --no-install) install=false ;;
+    --no-build) build=false ;;
     --builddir) builddir=$(realpath -m "$2"); shift ;;
     --dir) dir=$(realpath -m "$2"); shift ;;
-    -*) die "unknown option $1; expected --no-install, --builddir DIR, --dir DIR" ;;
+    -*) die "unknown option $1; expected --no-install, --no-build, --builddir DIR, --dir DIR" ;;
     *) [ -z "$image" ] || die "expected one image, found $image and $1"
        [ -r "$1" ] || die "cannot read $1"
        image=$(realpath "$1") ;;
     esac
     shift
 done
-dir=${dir:-$builddir/disks}
+replace=false
+if [ -z "$dir" ]; then
+    dir=$builddir/disks
+    replace=true
+fi
 
 seconds=''                  # what the last command took
 
@@ -39,7 +46,7 @@ seconds=''                  # what the last command took
 timed()
 {
     local start=$EPOCHREALTIME
-    "$@"
+    "$@" || return
     local us=$((${EPOCHREALTIME/[.,]/} - ${start/[.,]/}))
     seconds=$(printf '%d.%02d s' $((us / 1000000)) $((us / 10000 % 100)))
 }
@@ -49,10 +56,18 @@ step()
     printf '\n=== %s\n' "$*"
 }
 
+# show COMMAND...: as one would type it
+show()
+{
+    local words
+    printf -v words ' %q' "$@"
+    echo "\$$words"
+}
+
 # run COMMAND...: shows it, runs it, says how long it took.
 run()
 {
-    echo "\$ $*"
+    show "$@"
     timed "$@" || die "this command failed: $*"
     echo "[$seconds]"
 }
@@ -62,18 +77,23 @@ run_head()
 {
     local lines=$1 total
     shift
-    echo "\$ $*"
-    timed "$@" >"$dir/.output" || die "this command failed: $*"
-    head -n "$lines" "$dir/.output"
-    total=$(wc -l <"$dir/.output")
+    show "$@"
+    timed "$@" >"$scratch/output" || die "this command failed: $*"
+    head -n "$lines" "$scratch/output"
+    total=$(wc -l <"$scratch/output")
     [ "$total" -le "$lines" ] || echo "... and $((total - lines)) lines more"
-    rm "$dir/.output"
     echo "[$seconds]"
 }
 
-mib()
+size()
 {
-    printf '%d.%d MiB' $(($1 >> 20)) $((($1 & 1048575) * 10 >> 20))
+    numfmt --to=iec-i --suffix=B --format=%.1f "$1"
+}
+
+format_of()
+{
+    embr-img info --output=json "$1" | python3 -c 'import json, sys
+print(json.load(sys.stdin)["format"])'
 }
 
 # What an image and all below it take on this machine's storage, in bytes.
@@ -111,33 +131,42 @@ if $install; then
     groups=(--build)
     [ -n "$image" ] || groups+=(--demo)
     "$source_dir/scripts/install-deps.sh" "${groups[@]}" ||
-        die "the packages named above are needed"
+        die "packages are missing"
 fi
-if [ ! -f "$builddir/build.ninja" ]; then
-    meson setup "$builddir" "$source_dir" -Dtests=disabled >"$builddir.log" 2>&1 ||
-        { cat "$builddir.log" >&2; die "meson setup failed"; }
-    rm "$builddir.log"
+if $build && [ ! -f "$builddir/build.ninja" ]; then
+    command -v meson >/dev/null || die "meson is not installed"
+    log=$(meson setup "$builddir" "$source_dir" -Dtests=disabled 2>&1) ||
+        die "meson setup failed:"$'\n'"$log"
 fi
-timed ninja -C "$builddir" --quiet || die "the build failed"
+if $build; then
+    timed ninja -C "$builddir" --quiet || die "the build failed"
+    echo "[$seconds]"
+fi
 export PATH=$builddir/tools:$PATH
 embr-img --version
-echo "[$seconds]"
 mkdir -p "$dir"
 cd "$dir"
+scratch=$(mktemp -d scratch.XXXXXX)
+trap 'rm -rf "$dir/$scratch"' EXIT
 
 if [ -z "$image" ]; then
-    step "Making a disk of files of this machine"
-    timed "$source_dir/scripts/make-demo-disk.sh" "$dir" || die "the disk was not made"
-    ls -sh --block-size=KiB base.qcow2 vm.qcow2
-    echo "[$seconds]"
     image=vm.qcow2
+    if [ -e vm.qcow2 ]; then
+        step "The disk that was made before"
+    else
+        step "Making a disk of files of this machine"
+        timed "$source_dir/scripts/make-demo-disk.sh" "$dir" || die "the disk was not made"
+        echo "[$seconds]"
+    fi
+    ls -sh --block-size=KiB base.qcow2 vm.qcow2
 fi
 name=$(basename "$image")
-name=${name%.*}
-engram=$name.engram raw=$name.raw
-rm -f "$engram" "$raw"
+name=${name%.*} name=${name/#-/_}
+engram=$name.engram raw=$scratch/$name.raw
+$replace || [ ! -e "$engram" ] || die "$dir/$engram is there already"
 
 step "The disk"
+format=$(format_of "$image")
 run embr-img info --backing-chain "$image"
 
 step "Into an engram"
@@ -158,8 +187,8 @@ if find_root "$engram"; then
     if embr-img cat "$image" "$root/etc/os-release" >/dev/null 2>&1; then
         run embr-img cat "$image" "$root/etc/os-release"
     fi
-    run embr-img extract "$engram" "$folder" -o files.tar
-    run_head 5 tar -tf files.tar
+    run embr-img extract "$engram" "$folder" -o "$scratch/files.tar"
+    run_head 5 tar -tf "$scratch/files.tar"
 else
     echo "No volume has a filesystem that this version reads: its blocks are kept, but not"
     echo "listed."
@@ -169,23 +198,22 @@ step "And back"
 run embr-img convert -p -O raw "$engram" "$raw"
 decode_time=$seconds
 run embr-img compare "$image" "$raw"
-if command -v qemu-img >/dev/null; then
+if [ "$format" != engram ] && command -v qemu-img >/dev/null; then
     run qemu-img compare "$image" "$raw"
 fi
 
 source_bytes=$(chain_bytes "$image")
 engram_bytes=$(stat -c %s "$engram")
 raw_bytes=$(stat -c %s "$raw")
-rm -f "$raw"
 
 step "Done"
 row()
 {
     printf '%-36s %s\n' "$1" "$2"
 }
-row "disk as the guest sees it" "$(mib "$raw_bytes")"
-row "$(basename "$image"), with what is below it" "$(mib "$source_bytes")"
-row "$engram" "$(mib "$engram_bytes")"
+row "disk as the guest sees it" "$(size "$raw_bytes")"
+row "$(basename "$image"), with what is below it" "$(size "$source_bytes")"
+row "$engram" "$(size "$engram_bytes")"
 row "into the engram" "$encode_time"
 row "back to raw" "$decode_time"
 echo
