@@ -125,6 +125,13 @@ static int coroutine_fn co_write_zeroes(Convert *c, int64_t offset, int64_t byte
                : blk_co_pwrite_zeroes(c->target, offset, bytes, BDRV_REQ_MAY_UNMAP);
 }
 
+static int coroutine_fn co_write_data(Convert *c, int64_t offset, int64_t bytes,
+                                      const uint8_t *buf)
+{
+    return blk_co_pwrite(c->target, offset, bytes, buf,
+                         c->options->target_is_zero ? BDRV_REQ_FIRST_WRITE : BDRV_REQ_NONE);
+}
+
 /* How many of the bytes from pos on are of one kind, in units of grain. */
 static int64_t zero_run(const uint8_t *buf, int64_t pos, int64_t bytes, int64_t offset,
                         int64_t grain, bool *zero)
@@ -157,8 +164,8 @@ static int coroutine_fn co_write_sparse(Convert *c, const Piece *piece, const ui
         int64_t n = zero_run(buf, pos, piece->bytes, piece->offset, grain, &zero);
         if (zero && n >= MIN(sparse, piece->bytes)) {
             if (pos > data_start) {
-                ret = blk_co_pwrite(c->target, piece->offset + data_start,
-                                    pos - data_start, buf + data_start, BDRV_REQ_NONE);
+                ret = co_write_data(c, piece->offset + data_start, pos - data_start,
+                                    buf + data_start);
             }
             if (ret >= 0) {
                 ret = co_write_zeroes(c, piece->offset + pos, n);
@@ -168,8 +175,8 @@ static int coroutine_fn co_write_sparse(Convert *c, const Piece *piece, const ui
         pos += n;
     }
     if (ret >= 0 && piece->bytes > data_start) {
-        ret = blk_co_pwrite(c->target, piece->offset + data_start,
-                            piece->bytes - data_start, buf + data_start, BDRV_REQ_NONE);
+        ret = co_write_data(c, piece->offset + data_start, piece->bytes - data_start,
+                            buf + data_start);
     }
     return ret;
 }
@@ -179,7 +186,7 @@ static int coroutine_fn co_write_piece(Convert *c, const Piece *piece, const uin
     if (c->options->sparse_bytes > 0) {
         return co_write_sparse(c, piece, buf);
     }
-    return blk_co_pwrite(c->target, piece->offset, piece->bytes, buf, BDRV_REQ_NONE);
+    return co_write_data(c, piece->offset, piece->bytes, buf);
 }
 
 /* False: the copy has failed. */

@@ -49,6 +49,7 @@ typedef enum BdrvRequestFlags {
     BDRV_REQ_FUA         = 1 << 1,
     BDRV_REQ_NO_FALLBACK = 1 << 2,   /* write_zeroes: -ENOTSUP rather than writing buffers */
     BDRV_REQ_WRITE_COMPRESSED = 1 << 3,
+    BDRV_REQ_FIRST_WRITE = 1 << 4,   /* a hint: nothing was ever written there */
 } BdrvRequestFlags;
 
 /* Block status, as a set of bits (the meaning is that of QEMU's documentation) */

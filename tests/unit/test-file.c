@@ -212,6 +212,32 @@ static void coroutine_fn co_test_write(void *opaque)
     ck_assert_int_eq(bdrv_length(again), 512);
 }
 
+/* First writes, small and large, leave what is between them a hole. */
+static void coroutine_fn co_test_first_write(void *opaque)
+{
+    static const struct {
+        int64_t offset, bytes;
+    } writes[] = { { 1 << 20, 1 << 20 }, { 5 << 20, 300000 }, { 4096, 512 },
+                   { (8 << 20) - 262145, 262145 } };
+    g_autofree char *path = file_path("first.img");
+    g_autofree uint8_t *data = g_malloc(8 << 20), *want = g_malloc0(8 << 20);
+    g_autoptr(GError) error = NULL;
+    struct stat st;
+
+    ck_assert(bdrv_co_create_image(path, "raw", 8 << 20, NULL, &error));
+    g_autoptr(BlockDriverState) bs = co_open(path, BDRV_O_RDWR);
+    for (size_t i = 0; i < G_N_ELEMENTS(writes); i++) {
+        memset(want + writes[i].offset, 'a' + i, writes[i].bytes);
+        ck_assert_int_eq(bdrv_co_pwrite(bs, writes[i].offset, writes[i].bytes,
+                                        want + writes[i].offset, BDRV_REQ_FIRST_WRITE), 0);
+    }
+    ck_assert_int_eq(bdrv_co_pread(bs, 0, 8 << 20, data, 0), 0);
+    ck_assert(memcmp(data, want, 8 << 20) == 0);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(st.st_size, 8 << 20);
+    ck_assert_int_lt(st.st_blocks * 512, 3 << 20);
+}
+
 static void coroutine_fn co_test_create(void *opaque)
 {
     g_autofree char *path = file_path("created.img");
@@ -563,6 +589,7 @@ static const Case cases[] = {
     { "shrunk file", co_test_shrunk_file },
     { "direct", co_test_direct },
     { "write", co_test_write },
+    { "first write", co_test_first_write },
     { "create", co_test_create },
     { "identity", co_test_identity },
     { "refused", co_test_refused },
