@@ -17,7 +17,7 @@ bad = checked = 0
 for document in documents:
     text = document.read_text(encoding='utf-8')
     for pattern, bases in ((link_pattern, [document.parent]),
-                           (file_pattern, [root, root / 'include'])):
+                           (file_pattern, [root, *root.glob('**/include')])):
         for name in pattern.findall(text):
             # share/ is where files are installed
             if name.startswith(('http:', 'https:', 'mailto:', 'share/')):
