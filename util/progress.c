@@ -1,5 +1,6 @@
 #include "util/progress.h"
 
+#include <glib-unix.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -20,6 +21,8 @@ struct Progress {
     FILE *out;
     bool terminal;
     bool utf8;
+    bool asked;                 /* shown when asked for only */
+    guint signal_source;        /* 0: none */
     bool drawn;                 /* a line is on the terminal, without its end */
     char *phase;
     GString *path;
@@ -82,6 +85,7 @@ Progress *progress_new(FILE *out, ProgressMode mode)
     p->out = out;
     p->terminal = mode == PROGRESS_TERMINAL || (mode == PROGRESS_AUTO && is_terminal(out));
     p->utf8 = g_get_charset(NULL);
+    p->asked = mode == PROGRESS_ASKED;
     p->path = g_string_new(NULL);
     start_phase(p, 0);
     return p;
@@ -109,6 +113,9 @@ void progress_free(Progress *p)
         return;
     }
     end_line(p);
+    if (p->signal_source) {
+        g_source_remove(p->signal_source);
+    }
     g_free(p->phase);
     g_string_free(p->path, TRUE);
     g_free(p);
@@ -160,12 +167,33 @@ static void show_if_due(Progress *p)
 {
     int64_t now_us = g_get_monotonic_time();
 
-    if (now_us < p->next_us) {
+    if (p->asked || now_us < p->next_us) {
         return;
     }
     p->next_us = now_us + interval_us(p);
     sample_rate(p, now_us);
     show(p);
+}
+
+void progress_show(Progress *p)
+{
+    if (p) {
+        sample_rate(p, g_get_monotonic_time());
+        show(p);
+    }
+}
+
+static gboolean show_on_signal(gpointer opaque)
+{
+    progress_show(opaque);
+    return G_SOURCE_CONTINUE;
+}
+
+void progress_show_on_signal(Progress *p, int signal_number)
+{
+    if (p && !p->signal_source) {
+        p->signal_source = g_unix_signal_add(signal_number, show_on_signal, p);
+    }
 }
 
 void progress_set_total(Progress *p, uint64_t total_bytes)
@@ -214,7 +242,9 @@ void progress_finish(Progress *p)
     p->done = p->total;
     p->rate = p->done / elapsed_us * G_USEC_PER_SEC;
     g_string_truncate(p->path, 0);
-    show(p);
+    if (!p->asked) {
+        show(p);
+    }
     end_line(p);
     start_phase(p, 0);
 }

@@ -22,6 +22,7 @@ typedef enum ProgressMode {
     PROGRESS_AUTO,          /* terminal or plain lines, by isatty(out) */
     PROGRESS_TERMINAL,
     PROGRESS_PLAIN,
+    PROGRESS_ASKED,         /* plain lines, but only those that progress_show() asks for */
 } ProgressMode;
 
 Progress *progress_new(FILE *out, ProgressMode mode);
@@ -37,6 +38,11 @@ void progress_add(Progress *p, uint64_t bytes);
 void progress_set_path(Progress *p, const char *path);
 /* Ends the line that is drawn on a terminal: something else is about to be printed. */
 void progress_interrupt(Progress *p);
+/* Shows it now. */
+void progress_show(Progress *p);
+/* The same whenever the process gets that signal (of those g_unix_signal_add() knows),
+ * while the default main context runs. */
+void progress_show_on_signal(Progress *p, int signal_number);
 /* 100 % and the rate over the whole phase. */
 void progress_finish(Progress *p);
 

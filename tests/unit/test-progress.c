@@ -1,4 +1,5 @@
 #include <check.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,35 @@ START_TEST(ends_its_line)
 }
 END_TEST
 
+START_TEST(when_asked)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    Progress *p = progress_new(out, PROGRESS_ASKED);
+
+    progress_set_total(p, 100);
+    progress_add(p, 25);
+    fflush(out);
+    ck_assert_str_eq(text, "");
+    progress_show(p);
+    ck_assert_ptr_nonnull(strstr(text, "25.0 %"));
+    progress_show_on_signal(p, SIGUSR1);
+    progress_add(p, 25);
+    raise(SIGUSR1);
+    while (!strstr(text, "50.0 %")) {
+        g_main_context_iteration(NULL, TRUE);
+        fflush(out);
+    }
+    size_t shown = strlen(text);
+    progress_finish(p);
+    progress_free(p);
+    fclose(out);
+    ck_assert_uint_eq(strlen(text), shown);
+    free(text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("progress");
@@ -214,6 +244,7 @@ int main(void)
     tcase_add_test(tc, in_a_log);
     tcase_add_test(tc, quiet);
     tcase_add_test(tc, ends_its_line);
+    tcase_add_test(tc, when_asked);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
