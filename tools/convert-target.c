@@ -10,7 +10,7 @@
 #include "block/filename.h"
 #include "report.h"
 
-static const int ending_signals[] = { SIGHUP, SIGINT, SIGTERM };
+static const int ending_signals[] = {SIGHUP, SIGINT, SIGTERM};
 
 /* What is removed if the process ends now; NULL for nothing. */
 static char *volatile unfinished;
@@ -24,18 +24,19 @@ static void remove_and_end(int signal_number)
         unlink(unfinished);
     }
     errno = saved_errno;
-    raise(signal_number);       /* its default action now, once this returns */
+    raise(signal_number); /* its default action now, once this returns */
 }
 
 static void handle_signals(void)
 {
-    struct sigaction action = { .sa_handler = remove_and_end, .sa_flags = SA_RESETHAND };
+    struct sigaction action = {.sa_handler = remove_and_end, .sa_flags = SA_RESETHAND};
 
     sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < G_N_ELEMENTS(ending_signals); i++) {
         struct sigaction old;
         /* nohup(1) has some ignored. */
-        if (sigaction(ending_signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) {
+        if (sigaction(ending_signals[i], NULL, &old) == 0 &&
+            old.sa_handler != SIG_IGN) {
             sigaction(ending_signals[i], &action, NULL);
         }
     }
@@ -98,6 +99,30 @@ BlockDriverState *coroutine_fn target_co_create(const char *name, const char *fo
     return bs;
 }
 
+/* False, and reported, if that file is one that src reads. */
+static bool check_identity(const char *name, const BlockIdentity *identity,
+                           BlockDriverState *src)
+{
+    BlockDriverState *used = bdrv_find_file(src, identity);
+
+    if (used) {
+        report_error(
+            "The target '%s' is a file of the source (%s): it would be overwritten",
+            name, bdrv_filename(used));
+    }
+    return !used;
+}
+
+BlockDriverState *coroutine_fn target_co_open(const char *name,
+                                              const ImageOptions *options, int flags,
+                                              BlockDriverState *src)
+{
+    g_autoptr(BlockDriverState) bs = image_co_open(name, options, BDRV_O_RDWR | flags);
+    BlockIdentity identity = bs ? bdrv_identity(bs) : (BlockIdentity){0};
+
+    return bs && check_identity(name, &identity, src) ? g_steal_pointer(&bs) : NULL;
+}
+
 bool target_is_no_source(const char *name, BlockDriverState *src)
 {
     GError *error = NULL;
@@ -108,11 +133,5 @@ bool target_is_no_source(const char *name, BlockDriverState *src)
         report_gerror(error);
         return false;
     }
-    BlockDriverState *used =
-        bdrv_path_identity(path, &identity) ? bdrv_find_file(src, &identity) : NULL;
-    if (used) {
-        report_error("The target '%s' is a file of the source (%s): it would be overwritten",
-                     name, bdrv_filename(used));
-    }
-    return !used;
+    return !bdrv_path_identity(path, &identity) || check_identity(name, &identity, src);
 }

@@ -15,7 +15,14 @@ BlockDriverState *coroutine_fn target_co_create(const char *name, const char *fo
 /* The target is complete, or else its file is removed. */
 void target_done(bool complete);
 
-/* False, and reported, if the file that name is of, or will be, is one that src reads. */
+/* The target that is there already, open for writing.  NULL: reported; so it is if the
+ * target is a file that src reads. */
+BlockDriverState *coroutine_fn target_co_open(const char *name,
+                                              const ImageOptions *options, int flags,
+                                              BlockDriverState *src);
+
+/* False, and reported, if a new target of that name would overwrite a file that src
+ * reads. */
 bool target_is_no_source(const char *name, BlockDriverState *src);
 
 #endif

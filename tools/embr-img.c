@@ -17,15 +17,15 @@ static const struct {
     const char *summary;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    { "cat", "write the content of files to standard output", img_cat },
-    { "check", "find damage in an image", img_check },
-    { "compare", "compare the disks in two images", img_compare },
-    { "convert", "make an image of another format", img_convert },
-    { "extract", "take files out, into a tar archive or a directory", img_extract },
-    { "info", "show an image's format, sizes, snapshots and backing chain", img_info },
-    { "ls", "list files", img_ls },
-    { "map", "show what is stored where", img_map },
-    { "volumes", "show the partitions and what is on them", img_volumes },
+    {"cat", "write the content of files to standard output", img_cat},
+    {"check", "find damage in an image", img_check},
+    {"compare", "compare the disks in two images", img_compare},
+    {"convert", "make an image of another format", img_convert},
+    {"extract", "take files out, into a tar archive or a directory", img_extract},
+    {"info", "show an image's format, sizes, snapshots and backing chain", img_info},
+    {"ls", "list files", img_ls},
+    {"map", "show what is stored where", img_map},
+    {"volumes", "show the partitions and what is on them", img_volumes},
 };
 
 static void print_format(const BlockDriver *drv, void *opaque)
@@ -38,7 +38,8 @@ static void print_format(const BlockDriver *drv, void *opaque)
 static void print_help(void)
 {
     printf("Usage:\n  %s [--help | --version] COMMAND [OPTION...] ARGUMENT...\n\n"
-           "Commands:\n", report_program());
+           "Commands:\n",
+           report_program());
     for (size_t i = 0; i < G_N_ELEMENTS(commands); i++) {
         printf("  %-10s %s\n", commands[i].name, commands[i].summary);
     }

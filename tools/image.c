@@ -1,5 +1,6 @@
 #include "image.h"
 
+#include <signal.h>
 #include <string.h>
 
 #include "block/block-int.h"
@@ -18,14 +19,14 @@ bool image_parse_cache(const char *text, const char *option, CacheMode *mode)
         const char *name;
         CacheMode mode;
     } modes[] = {
-        { "none", { .direct = true, .flush = true } },
-        { "directsync", { .direct = true, .flush = true } },
-        { "writeback", { .flush = true } },
-        { "writethrough", { .flush = true } },
-        { "unsafe", { 0 } },
+        {"none", {.direct = true, .flush = true}},
+        {"directsync", {.direct = true, .flush = true}},
+        {"writeback", {.flush = true}},
+        {"writethrough", {.flush = true}},
+        {"unsafe", {0}},
     };
 
-    *mode = (CacheMode){ 0 };
+    *mode = (CacheMode){0};
     if (!text) {
         return true;
     }
@@ -36,7 +37,8 @@ bool image_parse_cache(const char *text, const char *option, CacheMode *mode)
         }
     }
     report_error("%s: '%s' is none of the cache modes none, directsync, writeback, "
-                 "writethrough, unsafe", option, text);
+                 "writethrough, unsafe",
+                 option, text);
     return false;
 }
 
@@ -58,8 +60,8 @@ static BlockDriverState *coroutine_fn co_open_described(const char *name, int fl
     return options ? bdrv_co_open(options, flags, errp) : NULL;
 }
 
-BlockDriverState *coroutine_fn image_co_open(const char *name, const ImageOptions *options,
-                                             int flags)
+BlockDriverState *coroutine_fn image_co_open(const char *name,
+                                             const ImageOptions *options, int flags)
 {
     GError *error = NULL;
     CacheMode mode;
@@ -68,16 +70,52 @@ BlockDriverState *coroutine_fn image_co_open(const char *name, const ImageOption
         return NULL;
     }
     flags |= mode.direct ? BDRV_O_NOCACHE : 0;
-    BlockDriverState *bs = options->image_opts
-                               ? co_open_described(name, flags, &error)
-                               : bdrv_co_open_image(name, options->format, flags, &error);
+    BlockDriverState *bs =
+        options->image_opts ? co_open_described(name, flags, &error)
+                            : bdrv_co_open_image(name, options->format, flags, &error);
     if (!bs) {
         report_gerror(error);
     }
     return bs;
 }
 
-BlockBackend *coroutine_fn image_co_open_disk(const char *name, const ImageOptions *options,
+static bool is_selected(const SnapshotInfo *snapshot, const SnapshotSelector *which)
+{
+    return (!which->id || strcmp(which->id, snapshot->id) == 0) &&
+           (!which->name || strcmp(which->name, snapshot->name) == 0);
+}
+
+/* The snapshot that "snapshot.id=...,snapshot.name=..." is of. */
+static bool coroutine_fn co_load_selected(BlockDriverState *bs, const char *text,
+                                          GError **errp)
+{
+    g_autoptr(SnapshotOption) option = snapshot_option_from_keyval(text, NULL, errp);
+    g_autoptr(ImageInfo) info = option ? bdrv_co_image_info(bs, errp) : NULL;
+
+    for (guint i = 0; info && info->snapshots && i < info->snapshots->len; i++) {
+        const SnapshotInfo *snapshot = g_ptr_array_index(info->snapshots, i);
+        if (is_selected(snapshot, option->snapshot)) {
+            return bdrv_co_load_snapshot(bs, snapshot->id, errp) >= 0;
+        }
+    }
+    if (info) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND, "%s: no snapshot is '%s'",
+                    bdrv_filename(bs), text);
+    }
+    return false;
+}
+
+static bool coroutine_fn co_load_snapshot(BlockDriverState *bs, const char *snapshot,
+                                          GError **errp)
+{
+    if (g_str_has_prefix(snapshot, "snapshot.")) {
+        return co_load_selected(bs, snapshot, errp);
+    }
+    return bdrv_co_load_snapshot(bs, snapshot, errp) >= 0;
+}
+
+BlockBackend *coroutine_fn image_co_open_disk(const char *name,
+                                              const ImageOptions *options,
                                               const char *snapshot)
 {
     g_autoptr(BlockDriverState) bs = image_co_open(name, options, 0);
@@ -86,7 +124,7 @@ BlockBackend *coroutine_fn image_co_open_disk(const char *name, const ImageOptio
     if (!bs) {
         return NULL;
     }
-    if (snapshot && bdrv_co_load_snapshot(bs, snapshot, &error) < 0) {
+    if (snapshot && !co_load_snapshot(bs, snapshot, &error)) {
         report_gerror(error);
         return NULL;
     }
@@ -95,7 +133,10 @@ BlockBackend *coroutine_fn image_co_open_disk(const char *name, const ImageOptio
 
 Progress *image_progress_new(bool wanted)
 {
-    return progress_new(stderr, wanted ? PROGRESS_AUTO : PROGRESS_QUIET);
+    Progress *progress = progress_new(stderr, wanted ? PROGRESS_AUTO : PROGRESS_ASKED);
+
+    progress_show_on_signal(progress, SIGUSR1);
+    return progress;
 }
 
 typedef struct Run {
@@ -112,7 +153,7 @@ static void coroutine_fn co_run(void *opaque)
 
 int image_run(int coroutine_fn (*func)(void *opaque), void *opaque, int failure)
 {
-    Run run = { .func = func, .opaque = opaque };
+    Run run = {.func = func, .opaque = opaque};
     GError *error = NULL;
     g_autoptr(AioContext) ctx = aio_context_new(AIO_BACKEND_AUTO, &error);
 

@@ -9,37 +9,38 @@
 
 /* The options that say how an image is opened; all zero at first. */
 typedef struct ImageOptions {
-    char *format;               /* -f; NULL: found from content */
-    char *cache;                /* -T */
-    gboolean image_opts;        /* --image-opts: the name is "driver=...,file.filename=..." */
-    gboolean force_share;       /* -U: nothing is locked, so there is nothing to share */
+    char *format;           /* -f; NULL: found from content */
+    char *cache;            /* -T */
+    gboolean image_opts;    /* --image-opts: the name is a description, "driver=..." */
+    gboolean force_share;   /* -U: nothing is locked, so there is nothing to share */
 } ImageOptions;
 
 void image_options_clear(ImageOptions *options);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ImageOptions, image_options_clear)
 
 /* For the GOptionEntry array of a command that has ImageOptions *o. */
-#define IMAGE_OPTION_ENTRIES(o)                                                             \
-    { "format", 'f', 0, G_OPTION_ARG_STRING, &(o)->format,                                  \
-      "Format of the image; by default found from its content", "FMT" },                    \
-    { "image-opts", 0, 0, G_OPTION_ARG_NONE, &(o)->image_opts,                              \
-      "The image is named by a description: driver=...,file.filename=...", NULL },          \
-    { "force-share", 'U', 0, G_OPTION_ARG_NONE, &(o)->force_share,                          \
+#define IMAGE_OPTION_ENTRIES(o)                                                        \
+    { "format", 'f', 0, G_OPTION_ARG_STRING, &(o)->format,                             \
+      "Format of the image; by default found from its content", "FMT" },               \
+    { "image-opts", 0, 0, G_OPTION_ARG_NONE, &(o)->image_opts,                         \
+      "The image is named by a description: driver=...,file.filename=...", NULL },     \
+    { "force-share", 'U', 0, G_OPTION_ARG_NONE, &(o)->force_share,                     \
       "Open the image even if others write to it", NULL }
 
-#define IMAGE_CACHE_OPTION_ENTRY(o)                                                         \
-    { "source-cache", 'T', 0, G_OPTION_ARG_STRING, &(o)->cache,                             \
-      "Cache mode of the image: none, directsync, writeback, writethrough or unsafe", "MODE" }
+#define IMAGE_CACHE_OPTION_ENTRY(o)                                                    \
+    { "source-cache", 'T', 0, G_OPTION_ARG_STRING, &(o)->cache,                        \
+      "Cache mode: none, directsync, writeback, writethrough or unsafe", "MODE" }
 
 /* False, and reported, if the options contradict each other. */
 bool image_options_check(const ImageOptions *options);
 
 /* Opens the image for reading, with flags added.  NULL: reported. */
-BlockDriverState *coroutine_fn image_co_open(const char *name, const ImageOptions *options,
-                                             int flags);
-/* The disk in it, as it was in an internal snapshot if that is not NULL ("ID_OR_NAME").
- * NULL: reported. */
-BlockBackend *coroutine_fn image_co_open_disk(const char *name, const ImageOptions *options,
+BlockDriverState *coroutine_fn image_co_open(const char *name,
+                                             const ImageOptions *options, int flags);
+/* The disk in it, as it was in an internal snapshot if that is not NULL: "ID_OR_NAME"
+ * or "snapshot.id=ID,snapshot.name=NAME".  NULL: reported. */
+BlockBackend *coroutine_fn image_co_open_disk(const char *name,
+                                              const ImageOptions *options,
                                               const char *snapshot);
 
 /* Cache modes of -t and -T; NULL is the default.  False: reported. */
@@ -49,7 +50,7 @@ typedef struct CacheMode {
 } CacheMode;
 bool image_parse_cache(const char *text, const char *option, CacheMode *mode);
 
-/* Progress on stderr for -p; NULL without. */
+/* Progress on stderr: shown all the time for -p, else when the process gets SIGUSR1. */
 Progress *image_progress_new(bool wanted);
 
 /* Runs func(opaque) in a coroutine, with an event loop for this thread, and returns

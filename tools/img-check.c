@@ -11,10 +11,10 @@
 /* Exit status, as qemu-img's */
 enum {
     CHECK_OK = 0,
-    CHECK_FAILED = 1,           /* not, or not all of it, could be checked */
+    CHECK_FAILED = 1, /* not, or not all of it, could be checked */
     CHECK_CORRUPT = 2,
     CHECK_LEAKS = 3,
-    CHECK_UNSUPPORTED = 63,     /* the format has no checks */
+    CHECK_UNSUPPORTED = 63, /* the format has no checks */
 };
 
 typedef struct Check {
@@ -44,8 +44,9 @@ static void print_clusters(const ImageCheck *check)
 
     if (check->total_clusters != 0 && allocated != 0) {
         printf("%" G_GINT64_FORMAT "/%" G_GINT64_FORMAT " = %.2f%% allocated, "
-               "%.2f%% fragmented, %.2f%% compressed clusters\n", allocated,
-               check->total_clusters, percent(allocated, check->total_clusters),
+               "%.2f%% fragmented, %.2f%% compressed clusters\n",
+               allocated, check->total_clusters,
+               percent(allocated, check->total_clusters),
                percent(check->fragmented_clusters, allocated),
                percent(check->compressed_clusters, allocated));
     }
@@ -57,16 +58,19 @@ static void print_check(const ImageCheck *check)
         puts("No errors were found on the image.");
     }
     if (check->corruptions) {
-        printf("\n%" G_GINT64_FORMAT " errors were found on the image.\n"
-               "Data may be corrupted, or further writes to the image may corrupt it.\n",
-               check->corruptions);
+        printf(
+            "\n%" G_GINT64_FORMAT " errors were found on the image.\n"
+            "Data may be corrupted, or further writes to the image may corrupt it.\n",
+            check->corruptions);
     }
     if (check->leaks) {
         printf("\n%" G_GINT64_FORMAT " leaked clusters were found on the image.\n"
-               "This means waste of disk space, but no harm to data.\n", check->leaks);
+               "This means waste of disk space, but no harm to data.\n",
+               check->leaks);
     }
     if (check->check_errors) {
-        printf("\n%" G_GINT64_FORMAT " internal errors have occurred during the check.\n",
+        printf("\n%" G_GINT64_FORMAT
+               " internal errors have occurred during the check.\n",
                check->check_errors);
     }
     print_clusters(check);
@@ -110,21 +114,23 @@ static int coroutine_fn co_check(void *opaque)
 
 int img_check(int argc, char **argv)
 {
-    g_auto(ImageOptions) image = { 0 };
+    g_auto(ImageOptions) image = {0};
     g_auto(GStrv) names = NULL;
     g_autofree char *output = NULL, *repair = NULL;
-    Check o = { 0 };
+    Check o = {0};
     const GOptionEntry entries[] = {
         IMAGE_OPTION_ENTRIES(&image),
         IMAGE_CACHE_OPTION_ENTRY(&image),
-        { "quiet", 'q', 0, G_OPTION_ARG_NONE, &o.quiet, "Print errors only", NULL },
-        { "repair", 'r', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &repair, "", NULL },
+        {"quiet", 'q', 0, G_OPTION_ARG_NONE, &o.quiet, "Print errors only", NULL},
+        {"repair", 'r', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &repair, "", NULL},
         OUTPUT_OPTION_ENTRY(&output),
-        { NULL },
+        {NULL},
     };
     const CommandSyntax syntax = {
-        .summary = "Checks an image. Exits with 0 if it is in order, 2 if it is corrupt, 3 if\n"
-                   "it only takes more space than it uses, 63 if its format has no checks, and 1\n"
+        .summary = "Checks an image. Exits with 0 if it is in order, 2 if it is "
+                   "corrupt, 3 if\n"
+                   "it only takes more space than it uses, 63 if its format has no "
+                   "checks, and 1\n"
                    "if it could not be checked.",
         .parameters = "FILENAME",
         .entries = entries,

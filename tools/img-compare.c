@@ -71,24 +71,25 @@ static int coroutine_fn co_compare(void *opaque)
 
 int img_compare(int argc, char **argv)
 {
-    g_auto(ImageOptions) first = { 0 }, second = { 0 };
+    g_auto(ImageOptions) first = {0}, second = {0};
     g_auto(GStrv) names = NULL;
-    CompareCommand o = { 0 };
+    CompareCommand o = {0};
     const GOptionEntry entries[] = {
         IMAGE_OPTION_ENTRIES(&first),
-        { "second-format", 'F', 0, G_OPTION_ARG_STRING, &second.format,
-          "Format of the second image", "FMT" },
+        {"second-format", 'F', 0, G_OPTION_ARG_STRING, &second.format,
+         "Format of the second image", "FMT"},
         IMAGE_CACHE_OPTION_ENTRY(&first),
-        { "strict", 's', 0, G_OPTION_ARG_NONE, &o.strict,
-          "The size of the disks and what is allocated must be equal, too", NULL },
-        { "progress", 'p', 0, G_OPTION_ARG_NONE, &o.progress, "Show progress", NULL },
-        { "quiet", 'q', 0, G_OPTION_ARG_NONE, &o.quiet, "Print errors only", NULL },
-        { NULL },
+        {"strict", 's', 0, G_OPTION_ARG_NONE, &o.strict,
+         "The size of the disks and what is allocated must be equal, too", NULL},
+        {"progress", 'p', 0, G_OPTION_ARG_NONE, &o.progress, "Show progress", NULL},
+        {"quiet", 'q', 0, G_OPTION_ARG_NONE, &o.quiet, "Print errors only", NULL},
+        {NULL},
     };
     const CommandSyntax syntax = {
-        .summary = "Compares the disks in two images. Exits with 0 if they are equal, 1 if\n"
-                   "they differ, and more than 1 if they could not be compared. If the sizes\n"
-                   "differ, the rest of the longer one must be zeroes.",
+        .summary =
+            "Compares the disks in two images. Exits with 0 if they are equal, 1 if\n"
+            "they differ, and more than 1 if they could not be compared. If the sizes\n"
+            "differ, the rest of the longer one must be zeroes.",
         .parameters = "FILENAME1 FILENAME2",
         .entries = entries,
         .min_names = 2,

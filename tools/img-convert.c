@@ -18,36 +18,15 @@ enum {
 typedef struct ConvertCommand {
     const char *source;
     const char *target;
-    ImageOptions image;             /* of the source */
-    ImageOptions target_image;      /* of a target that is there already */
+    ImageOptions image;        /* of the source */
+    ImageOptions target_image; /* of a target that is there already */
     const char *snapshot;
-    const char *create_options;     /* the -o options, joined; NULL if none */
-    CacheMode cache;                /* of the target */
+    const char *create_options; /* the -o options, joined; NULL if none */
+    CacheMode cache;            /* of the target */
     ConvertOptions copy;
     bool no_create;
     bool progress;
 } ConvertCommand;
-
-/* Opens the target that is there already (-n). */
-static BlockDriverState *coroutine_fn co_open_target(const ConvertCommand *o,
-                                                     BlockDriverState *src, int flags)
-{
-    g_autoptr(BlockDriverState) bs =
-        image_co_open(o->target, &o->target_image, BDRV_O_RDWR | flags);
-    BlockIdentity identity;
-
-    if (!bs) {
-        return NULL;
-    }
-    identity = bdrv_identity(bs);
-    BlockDriverState *used = bdrv_find_file(src, &identity);
-    if (used) {
-        report_error("The target '%s' is a file of the source (%s): it would be overwritten",
-                     o->target, bdrv_filename(used));
-        return NULL;
-    }
-    return g_steal_pointer(&bs);
-}
 
 static bool coroutine_fn co_copy(const ConvertCommand *o, BlockBackend *src,
                                  BlockBackend *target, Progress *progress)
@@ -75,9 +54,9 @@ static int coroutine_fn co_convert_push(ConvertCommand *o, BlockBackend *src,
 {
     int flags = o->cache.direct ? BDRV_O_NOCACHE : 0;
     g_autoptr(BlockDriverState) bs =
-        o->no_create ? co_open_target(o, blk_bs(src), flags)
-                     : target_co_create(o->target, o->target_image.format, blk_length(src),
-                                        o->create_options, flags);
+        o->no_create ? target_co_open(o->target, &o->target_image, flags, blk_bs(src))
+                     : target_co_create(o->target, o->target_image.format,
+                                        blk_length(src), o->create_options, flags);
     g_autoptr(BlockBackend) target = bs ? blk_new(bs) : NULL;
 
     if (!target) {
@@ -91,8 +70,9 @@ static int coroutine_fn co_convert_push(ConvertCommand *o, BlockBackend *src,
 }
 
 /* Into a target that takes what it wants of the whole source. */
-static int coroutine_fn co_convert_ingest(const ConvertCommand *o, const BlockDriver *drv,
-                                          BlockBackend *src, Progress *progress)
+static int coroutine_fn co_convert_ingest(const ConvertCommand *o,
+                                          const BlockDriver *drv, BlockBackend *src,
+                                          Progress *progress)
 {
     GError *error = NULL;
 
@@ -127,8 +107,8 @@ static bool parse_sparse(const char *text, int64_t *bytes)
 
     if (text && (!qapi_parse_size(text, &value) || value % SECTOR_BYTES ||
                  value > SPARSE_BYTES_MAX)) {
-        report_error("-S: '%s' is not a multiple of %d up to %d; 0 writes all zeroes", text,
-                     SECTOR_BYTES, SPARSE_BYTES_MAX);
+        report_error("-S: '%s' is not a multiple of %d up to %d; 0 writes all zeroes",
+                     text, SECTOR_BYTES, SPARSE_BYTES_MAX);
         return false;
     }
     *bytes = value;
@@ -163,7 +143,7 @@ typedef struct Arguments {
     gboolean compressed;
     gboolean target_is_zero;
     gboolean no_create;
-    gboolean out_of_order;          /* as all targets are written anyway */
+    gboolean out_of_order; /* as all targets are written anyway */
     gboolean progress;
     gboolean quiet;
 } Arguments;
@@ -194,8 +174,10 @@ static bool check_format(const Arguments *a, const char *format)
     }
     if (drv->bdrv_co_ingest) {
         if (a->no_create) {
-            report_error("-n: images of format '%s' are made anew, not written into a file "
-                         "that is there", format);
+            report_error(
+                "-n: images of format '%s' are made anew, not written into a file "
+                "that is there",
+                format);
         }
         return !a->no_create;
     }
@@ -260,8 +242,9 @@ static bool to_command(Arguments *a, ConvertCommand *o)
 
 static int run(Arguments *a, char **names)
 {
-    ConvertCommand o = { .source = names[0], .target = names[1] };
-    g_autofree char *options = a->create_options ? g_strjoinv(",", a->create_options) : NULL;
+    ConvertCommand o = {.source = names[0], .target = names[1]};
+    g_autofree char *options =
+        a->create_options ? g_strjoinv(",", a->create_options) : NULL;
 
     o.create_options = options;
     return to_command(a, &o) ? image_run(co_convert, &o, EXIT_FAILURE) : EXIT_FAILURE;
@@ -269,39 +252,40 @@ static int run(Arguments *a, char **names)
 
 int img_convert(int argc, char **argv)
 {
-    g_auto(Arguments) a = { 0 };
+    g_auto(Arguments) a = {0};
     g_auto(GStrv) names = NULL;
     const GOptionEntry entries[] = {
         IMAGE_OPTION_ENTRIES(&a.image),
         IMAGE_CACHE_OPTION_ENTRY(&a.image),
-        { "snapshot", 'l', 0, G_OPTION_ARG_FILENAME, &a.snapshot,
-          "Convert the disk as it was in this snapshot", "ID_OR_NAME" },
-        { "target-format", 'O', 0, G_OPTION_ARG_STRING, &a.target_image.format,
-          "Format of the target; by default raw", "FMT" },
-        { "options", 'o', 0, G_OPTION_ARG_FILENAME_ARRAY, &a.create_options,
-          "Options of the target's format: NAME=VALUE,...", "OPTIONS" },
-        { "target-cache", 't', 0, G_OPTION_ARG_STRING, &a.cache,
-          "Cache mode of the target; by default unsafe", "MODE" },
-        { "no-create", 'n', 0, G_OPTION_ARG_NONE, &a.no_create,
-          "Write into a target that is there already", NULL },
-        { "target-is-zero", 0, 0, G_OPTION_ARG_NONE, &a.target_is_zero,
-          "That target reads as zeroes", NULL },
-        { "target-image-opts", 0, 0, G_OPTION_ARG_NONE, &a.target_image.image_opts,
-          "That target is named by a description, as with --image-opts", NULL },
-        { "sparse", 'S', 0, G_OPTION_ARG_STRING, &a.sparse,
-          "Runs of zeroes this long are not written; by default 4k", "BYTES" },
-        { "coroutines", 'm', 0, G_OPTION_ARG_STRING, &a.coroutines,
-          "Requests in flight, 1 to 16; by default 8", "N" },
-        { "out-of-order", 'W', 0, G_OPTION_ARG_NONE, &a.out_of_order,
-          "Write in any order (always done)", NULL },
-        { "compress", 'c', 0, G_OPTION_ARG_NONE, &a.compressed,
-          "The target is compressed (engrams are anyway)", NULL },
-        { "backing", 'B', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME, &a.backing, NULL, NULL },
-        { "backing-format", 'F', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &a.backing_format,
-          NULL, NULL },
-        { "progress", 'p', 0, G_OPTION_ARG_NONE, &a.progress, "Show progress", NULL },
-        { "quiet", 'q', 0, G_OPTION_ARG_NONE, &a.quiet, "Print errors only", NULL },
-        { NULL },
+        {"snapshot", 'l', 0, G_OPTION_ARG_FILENAME, &a.snapshot,
+         "Convert the disk as it was in this snapshot", "ID_OR_NAME"},
+        {"target-format", 'O', 0, G_OPTION_ARG_STRING, &a.target_image.format,
+         "Format of the target; by default raw", "FMT"},
+        {"options", 'o', 0, G_OPTION_ARG_FILENAME_ARRAY, &a.create_options,
+         "Options of the target's format: NAME=VALUE,...", "OPTIONS"},
+        {"target-cache", 't', 0, G_OPTION_ARG_STRING, &a.cache,
+         "Cache mode of the target; by default unsafe", "MODE"},
+        {"no-create", 'n', 0, G_OPTION_ARG_NONE, &a.no_create,
+         "Write into a target that is there already", NULL},
+        {"target-is-zero", 0, 0, G_OPTION_ARG_NONE, &a.target_is_zero,
+         "That target reads as zeroes", NULL},
+        {"target-image-opts", 0, 0, G_OPTION_ARG_NONE, &a.target_image.image_opts,
+         "That target is named by a description, as with --image-opts", NULL},
+        {"sparse", 'S', 0, G_OPTION_ARG_STRING, &a.sparse,
+         "Runs of zeroes this long are not written; by default 4k", "BYTES"},
+        {"coroutines", 'm', 0, G_OPTION_ARG_STRING, &a.coroutines,
+         "Requests in flight, 1 to 16; by default 8", "N"},
+        {"out-of-order", 'W', 0, G_OPTION_ARG_NONE, &a.out_of_order,
+         "Write in any order (always done)", NULL},
+        {"compress", 'c', 0, G_OPTION_ARG_NONE, &a.compressed,
+         "The target is compressed (engrams are anyway)", NULL},
+        {"backing", 'B', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME, &a.backing, NULL,
+         NULL},
+        {"backing-format", 'F', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING,
+         &a.backing_format, NULL, NULL},
+        {"progress", 'p', 0, G_OPTION_ARG_NONE, &a.progress, "Show progress", NULL},
+        {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a.quiet, "Print errors only", NULL},
+        {NULL},
     };
     const CommandSyntax syntax = {
         .summary = "Converts the disk in an image into an image of another format.",
@@ -314,5 +298,6 @@ int img_convert(int argc, char **argv)
     };
     int status;
 
-    return options_parse(&syntax, argc, argv, &names, &status) ? run(&a, names) : status;
+    return options_parse(&syntax, argc, argv, &names, &status) ? run(&a, names)
+                                                               : status;
 }

@@ -91,11 +91,13 @@ static void print_snapshot(const SnapshotInfo *snapshot)
     g_autoptr(GDateTime) date = g_date_time_new_from_unix_local(snapshot->date_sec);
     g_autofree char *day = date ? g_date_time_format(date, "%Y-%m-%d %H:%M:%S") : NULL;
     int64_t seconds = snapshot->vm_clock_sec;
-    g_autofree char *clock = g_strdup_printf(
-        "%02" G_GINT64_FORMAT ":%02d:%02d.%03d", seconds / 3600, (int)(seconds / 60 % 60),
-        (int)(seconds % 60), (int)(snapshot->vm_clock_nsec / 1000000));
+    g_autofree char *clock =
+        g_strdup_printf("%02" G_GINT64_FORMAT ":%02d:%02d.%03d", seconds / 3600,
+                        (int)(seconds / 60 % 60), (int)(seconds % 60),
+                        (int)(snapshot->vm_clock_nsec / 1000000));
     g_autofree char *icount =
-        snapshot->has_icount ? g_strdup_printf("%" G_GINT64_FORMAT, snapshot->icount) : NULL;
+        snapshot->has_icount ? g_strdup_printf("%" G_GINT64_FORMAT, snapshot->icount)
+                             : NULL;
 
     printf("%-9s %-16s %8s%20s%13s%11s\n", snapshot->id, snapshot->name, size,
            day ? day : "", clock, icount ? icount : "");
@@ -126,12 +128,12 @@ static void print_backing(const ImageInfo *info)
 static void print_info(const ImageInfo *info)
 {
     g_autofree char *virtual_size = report_size(info->virtual_size);
-    g_autofree char *disk_size =
-        info->has_actual_size ? report_size(info->actual_size) : g_strdup("unavailable");
+    g_autofree char *disk_size = info->has_actual_size ? report_size(info->actual_size)
+                                                       : g_strdup("unavailable");
 
     printf("image: %s\nfile format: %s\nvirtual size: %s (%" G_GINT64_FORMAT
-           " bytes)\ndisk size: %s\n", info->filename, info->format, virtual_size,
-           info->virtual_size, disk_size);
+           " bytes)\ndisk size: %s\n",
+           info->filename, info->format, virtual_size, info->virtual_size, disk_size);
     if (info->has_encrypted && info->encrypted) {
         puts("encrypted: yes");
     }
@@ -194,16 +196,16 @@ static int coroutine_fn co_info(void *opaque)
 
 int img_info(int argc, char **argv)
 {
-    g_auto(ImageOptions) image = { 0 };
+    g_auto(ImageOptions) image = {0};
     g_auto(GStrv) names = NULL;
     g_autofree char *output = NULL;
-    Info o = { 0 };
+    Info o = {0};
     const GOptionEntry entries[] = {
         IMAGE_OPTION_ENTRIES(&image),
-        { "backing-chain", 0, 0, G_OPTION_ARG_NONE, &o.backing_chain,
-          "Show the images below it, too", NULL },
+        {"backing-chain", 0, 0, G_OPTION_ARG_NONE, &o.backing_chain,
+         "Show the images below it, too", NULL},
         OUTPUT_OPTION_ENTRY(&output),
-        { NULL },
+        {NULL},
     };
     const CommandSyntax syntax = {
         .summary = "Shows an image's format, sizes, snapshots and backing chain.",

@@ -25,8 +25,9 @@ static bool print_human(const MapEntry *entry)
     }
     if (entry->data && !entry->zero) {
         printf("%#-16" G_GINT64_MODIFIER "x%#-16" G_GINT64_MODIFIER
-               "x%#-16" G_GINT64_MODIFIER "x%s\n", entry->start, entry->length,
-               entry->offset, entry->filename ? entry->filename : "");
+               "x%#-16" G_GINT64_MODIFIER "x%s\n",
+               entry->start, entry->length, entry->offset,
+               entry->filename ? entry->filename : "");
     }
     return true;
 }
@@ -98,8 +99,10 @@ static int coroutine_fn co_map(void *opaque)
 static bool parse_size(const char *option, const char *text, uint64_t *value)
 {
     if (text && !qapi_parse_size(text, value)) {
-        report_error("%s: '%s' is no size. Sizes are bytes, or have one of the suffixes k, M, "
-                     "G, T, P, E", option, text);
+        report_error(
+            "%s: '%s' is no size. Sizes are bytes, or have one of the suffixes k, M, "
+            "G, T, P, E",
+            option, text);
         return false;
     }
     return true;
@@ -107,21 +110,23 @@ static bool parse_size(const char *option, const char *text, uint64_t *value)
 
 int img_map(int argc, char **argv)
 {
-    g_auto(ImageOptions) image = { 0 };
+    g_auto(ImageOptions) image = {0};
     g_auto(GStrv) names = NULL;
     g_autofree char *output = NULL, *start = NULL, *length = NULL;
-    Map o = { .max_length = G_MAXUINT64 };
+    Map o = {.max_length = G_MAXUINT64};
     const GOptionEntry entries[] = {
         IMAGE_OPTION_ENTRIES(&image),
-        { "start-offset", 's', 0, G_OPTION_ARG_STRING, &start, "Where to start", "OFFSET" },
-        { "max-length", 'l', 0, G_OPTION_ARG_STRING, &length, "How much of it to show",
-          "LENGTH" },
+        {"start-offset", 's', 0, G_OPTION_ARG_STRING, &start, "Where to start",
+         "OFFSET"},
+        {"max-length", 'l', 0, G_OPTION_ARG_STRING, &length, "How much of it to show",
+         "LENGTH"},
         OUTPUT_OPTION_ENTRY(&output),
-        { NULL },
+        {NULL},
     };
     const CommandSyntax syntax = {
-        .summary = "Shows which parts of a disk are stored where in an image and in those\n"
-                   "below it.",
+        .summary =
+            "Shows which parts of a disk are stored where in an image and in those\n"
+            "below it.",
         .parameters = "FILENAME",
         .entries = entries,
         .min_names = 1,

@@ -16,7 +16,8 @@ static const GOptionEntry *find_short(const GOptionEntry *entries, char letter)
 }
 
 /* Adds "-pOraw" as "-p", "-O", "raw": GLib wants values on their own. */
-static void add_short_options(GPtrArray *out, const GOptionEntry *entries, const char *arg)
+static void add_short_options(GPtrArray *out, const GOptionEntry *entries,
+                              const char *arg)
 {
     for (const char *p = arg + 1; *p; p++) {
         const GOptionEntry *e = find_short(entries, *p);
@@ -60,7 +61,7 @@ static bool takes_next(const GOptionEntry *entries, const char *arg)
 static char **split_short_options(const GOptionEntry *entries, int argc, char **argv)
 {
     g_autoptr(GPtrArray) out = g_ptr_array_new();
-    bool is_value = true;       /* argv[0], too, is taken as it is */
+    bool is_value = true; /* argv[0], too, is taken as it is */
     bool only_names = false;
 
     for (int i = 0; i < argc; i++) {
@@ -103,8 +104,8 @@ bool options_parse(const CommandSyntax *syntax, int argc, char **argv, char ***n
 {
     gboolean help = FALSE;
     GOptionEntry help_entries[] = {
-        { "help", 'h', 0, G_OPTION_ARG_NONE, &help, "Show this help and exit", NULL },
-        { NULL },
+        {"help", 'h', 0, G_OPTION_ARG_NONE, &help, "Show this help and exit", NULL},
+        {NULL},
     };
     g_autoptr(GOptionContext) context = g_option_context_new(syntax->parameters);
     g_autoptr(GError) error = NULL;

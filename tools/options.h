@@ -25,8 +25,8 @@ bool options_parse(const CommandSyntax *syntax, int argc, char **argv, char ***n
                    int *status);
 
 /* For the GOptionEntry array of a command that has char **text. */
-#define OUTPUT_OPTION_ENTRY(text)                                                           \
-    { "output", 0, 0, G_OPTION_ARG_STRING, (text), "human (the default) or json", "FORMAT" }
+#define OUTPUT_OPTION_ENTRY(text)                                                      \
+    { "output", 0, 0, G_OPTION_ARG_STRING, (text), "human (default) or json", "FORMAT" }
 /* The value of --output, NULL if not given.  False: reported. */
 bool options_output_format(const char *text, bool *json);
 

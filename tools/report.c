@@ -27,7 +27,8 @@ const char *report_program(void)
     return program;
 }
 
-static void G_GNUC_PRINTF(2, 0) report(const char *kind, const char *format, va_list args)
+static void G_GNUC_PRINTF(2, 0)
+    report(const char *kind, const char *format, va_list args)
 {
     g_autofree char *text = g_strdup_vprintf(format, args);
     g_autofree char *shown = text_printable(text);
@@ -75,7 +76,7 @@ void report_json_list(const QapiType *type, const GPtrArray *list)
 /* The unit in which it has at most three digits before the point. */
 char *report_size(uint64_t bytes)
 {
-    static const char units[][4] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+    static const char units[][4] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     double value = bytes;
     size_t unit = 0;
 
@@ -84,8 +85,8 @@ char *report_size(uint64_t bytes)
         unit++;
     }
     char number[G_ASCII_DTOSTR_BUF_SIZE];
-    return g_strdup_printf("%s %s", g_ascii_formatd(number, sizeof(number), "%.3g", value),
-                           units[unit]);
+    return g_strdup_printf(
+        "%s %s", g_ascii_formatd(number, sizeof(number), "%.3g", value), units[unit]);
 }
 
 bool report_flush(void)
