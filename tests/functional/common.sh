@@ -82,6 +82,23 @@ find_aio_modes()
     rm "$TEST_DIR/.probe"
 }
 
+# same_through_engram IMAGE RAW WHAT [CONVERT-OPTION...]: IMAGE becomes an engram, and
+# that the bytes in RAW, in both aio modes.
+same_through_engram()
+{
+    local image=$1 raw=$2 what=$3 mode
+    shift 3
+    [ -n "${AIO_MODES:-}" ] || find_aio_modes
+    for mode in $AIO_MODES; do
+        EMBR_AIO=$mode "$EMBR_IMG" convert "$@" -O engram "$image" "$TEST_DIR/.engram" \
+            2>"$TEST_DIR/.stderr" ||
+            { cat "$TEST_DIR/.stderr" >&2; fail "$what, aio $mode: no engram of it"; }
+        EMBR_AIO=$mode "$EMBR_IMG" convert -O raw "$TEST_DIR/.engram" "$TEST_DIR/.raw"
+        same "$raw" "$TEST_DIR/.raw" "$what, aio $mode: the disk in its engram"
+        rm -f "$TEST_DIR/.engram" "$TEST_DIR/.raw"
+    done
+}
+
 # attach_loop FILE [LOSETUP-OPTION...]: sets LOOP to a device that is released at the
 # end.
 attach_loop()

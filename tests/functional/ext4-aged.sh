@@ -41,6 +41,7 @@ END
     python3 "$tests/fs-tree.py" dump mnt >theirs
     umount mnt
     "$fs_dump" -b image >ours 2>errors.txt || { cat errors.txt >&2; fail "$name: fs-dump"; }
+    same_through_engram image image "$name"
     grep '^use ' ours >use.txt || true
     grep -v '^use ' ours >files.txt
     python3 "$tests/fs-tree.py" compare files.txt theirs >&2 || fail "$name: not as mounted"

@@ -32,6 +32,7 @@ with open("image", "r+b") as file:
 same_tree()
 {
     "$fs_dump" image >ours 2>errors.txt || { cat errors.txt >&2; fail "fs-dump ($1)"; }
+    same_through_engram image image "$1"
     grep -qE "^warning: .*$1" errors.txt || { cat errors.txt >&2; fail "no warning of $1"; }
     same whole.txt ours "the tree ($1)"
 }

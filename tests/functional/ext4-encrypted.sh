@@ -60,6 +60,7 @@ check()
     python3 "$tests/fs-tree.py" dump mnt >theirs
     umount mnt
     "$fs_dump" image >ours 2>errors.txt || { cat errors.txt >&2; fail "$name: fs-dump"; }
+    same_through_engram image image "$name"
     python3 "$tests/fs-tree.py" compare ours theirs >&2 || fail "$name: not as mounted"
     [ "$(grep -c 'sum=encrypted' ours)" -gt 1400 ] || fail "$name: nothing is encrypted"
     if grep -q 'sum=readable' ours; then

@@ -66,6 +66,7 @@ check()
     dumpe2fs -h image 2>/dev/null | grep -q needs_recovery || fail "$name: a clean journal"
     debugfs -R 'logdump -a' image >>log.txt 2>/dev/null
     "$fs_dump" image >ours 2>errors.txt || { cat errors.txt >&2; fail "$name: fs-dump"; }
+    same_through_engram image image "$name"
     if grep '^warning' errors.txt >&2; then
         fail "$name: a warning"
     fi

@@ -31,6 +31,7 @@ check()
     python3 "$tests/fs-tree.py" dump mnt >theirs
     umount mnt
     "$fs_dump" image >ours 2>errors.txt || { cat errors.txt >&2; fail "$name: fs-dump"; }
+    same_through_engram image image "$name"
     if grep '^warning' errors.txt >&2; then
         fail "$name: a warning about a clean filesystem"
     fi

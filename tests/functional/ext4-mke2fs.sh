@@ -49,6 +49,7 @@ check()
     sed -E '1s/ (nlink|mtime|uid|gid)=[0-9.]+//g' "$src.txt" >theirs
     python3 "$tests/fs-tree.py" compare ours theirs "${not_carried[@]}" ${WITHOUT:-} >&2 ||
         fail "$name: not the tree it was made from"
+    same_through_engram image image "$name"
     count=$((count + 1))
 }
 

@@ -38,6 +38,7 @@ END
     dumpe2fs -h image 2>/dev/null | grep -q "Journal features:.*$feature" ||
         fail "$name: the journal is of another format"
     "$fs_dump" image >ours 2>errors.txt || { cat errors.txt >&2; fail "$name: fs-dump"; }
+    same_through_engram image image "$name"
     cp image copy
     e2fsck -E journal_only -y copy >e2fsck.txt 2>&1 || [ $? = 1 ] ||
         { cat e2fsck.txt >&2; fail "$name: e2fsck"; }

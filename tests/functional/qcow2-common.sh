@@ -97,6 +97,7 @@ same_disk()
         same "$raw" got.raw "$what, aio $mode: disk"
         rm -f got.raw
     done
+    same_through_engram "$image" "$raw" "$what" "$@"
 }
 
 # agree IMAGE WHAT: embr-img and qemu-img say the same of the image and of what is in
