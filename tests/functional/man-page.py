@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Compares the options in embr-img(1) with those of each command's --help.
 
-    man-page.py MAN-PAGE EMBR-IMG
+    man-page.py MAN-PAGE EMBR-IMG SCHEMA
 
 A command's options are those with a paragraph in its section, and those of "COMMON
-OPTIONS" that its synopsis names.
+OPTIONS" that its synopsis names. Those of `convert -o` have paragraphs, too; they are
+compared with the schema.
 """
 import re
 import subprocess
 import sys
 
-page, program = sys.argv[1:]
+page, program, schema = sys.argv[1:]
 problems = []
 
 
@@ -109,6 +110,14 @@ for command in commands:
         complain(f'{command}: {option} of --help is not in the page')
     for option in sorted(map(str, of_page - of_help)):
         complain(f'{command}: {option} of the page is not in --help')
+
+with open(schema, encoding='utf-8') as file:
+    structs = re.findall(r"'BlockdevCreateOptions\w+',\s*'data': {(.*?)}", file.read(), re.S)
+of_schema = sorted(re.findall(r"'\*?([\w-]+)':", ' '.join(structs)))
+of_page = sorted(text.partition('=')[0] for text in sections['convert'][1]
+                 if not text.startswith('-'))
+if len(structs) < 2 or of_schema != of_page:
+    complain(f'options of convert -o are {of_page}, in the schema {of_schema}')
 
 for text in problems:
     print(f'{page}: {text}', file=sys.stderr)
