@@ -21,7 +21,8 @@ typedef struct Job {
 static void coroutine_fn co_list(void *opaque)
 {
     Job *job = opaque;
-    g_autoptr(BlockDriverState) bs = bdrv_co_open_image(job->filename, NULL, 0, &job->error);
+    g_autoptr(BlockDriverState) bs =
+        bdrv_co_open_image(job->filename, NULL, 0, &job->error);
     if (!bs) {
         return;
     }
@@ -35,15 +36,15 @@ static void coroutine_fn co_list(void *opaque)
         const Volume *volume = g_ptr_array_index(table->volumes, i);
         const VolumeInfo *info = volume->info;
 
-        printf("p%u %" PRIu64 " %" PRIu64 " %s\n", info->number, info->offset, info->size,
-               info->filesystem ? info->filesystem : "-");
+        printf("p%u %" PRIu64 " %" PRIu64 " %s\n", info->number, info->offset,
+               info->size, info->filesystem ? info->filesystem : "-");
     }
 }
 
 int main(int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
-    Job job = { .filename = argc == 2 ? argv[1] : NULL };
+    Job job = {.filename = argc == 2 ? argv[1] : NULL};
 
     if (!job.filename) {
         fprintf(stderr, "usage: %s IMAGE\n", argv[0]);
