@@ -3,9 +3,12 @@
 #
 #     bench-convert.sh IMAGE.qcow2 [RUNS]
 #
-# IMAGE is converted as it is, and compressed with zlib and with zstd (made beside the
-# output, removed at the end).  Runs alternate between the two programs; medians count.
-# The page cache is warmed first.  Output goes to $TMPDIR (default /tmp).
+# IMAGE is converted as it is, compressed with zlib and with zstd, and as an engram
+# (which qemu-img's time for zstd is compared with); all are made beside the output,
+# and removed at the end.  Runs alternate between the two programs; medians count: of
+# wall time, and of user and system time together.  The page cache is warmed first.
+# Output goes to $TMPDIR (default /tmp).  On a machine that others use, too, $RUN is put
+# before both commands: RUN='chrt -f 10' has the processors to itself.
 set -euo pipefail
 
 image=${1:?usage: bench-convert.sh IMAGE.qcow2 [RUNS]}
@@ -14,40 +17,42 @@ embr=${EMBR_IMG:-$(dirname "$0")/../../build/tools/embr-img}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/embr-bench-convert.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 
-# seconds COMMAND...: prints its wall time
-seconds()
+# times COMMAND...: prints its wall time, and user and system time
+times()
 {
-    local start=$EPOCHREALTIME
-    "$@" >/dev/null
-    awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.3f\n", b - a }'
+    local TIMEFORMAT='%R %U %S'
+    { time ${RUN:-} "$@" >/dev/null; } 2>&1 | awk '{ print $1, $2 + $3 }'
 }
 
+# median FIELD FILE
 median()
 {
-    sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+    cut -d' ' -f"$1" "$2" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
 }
 
+# bench NAME OURS THEIRS: to raw, from the image in OURS and from that in THEIRS
 bench()
 {
-    local name=$1 src=$2 i ours theirs
-    cat "$src" >/dev/null
+    local i
+    cat "$2" "$3" >/dev/null
     : >"$dir/ours"
     : >"$dir/theirs"
     for ((i = 0; i < runs; i++)); do
         rm -f "$dir/out.raw"
-        seconds "$embr" convert -O raw "$src" "$dir/out.raw" >>"$dir/ours"
+        times "$embr" convert -O raw "$2" "$dir/out.raw" >>"$dir/ours"
         rm -f "$dir/out.raw"
-        seconds qemu-img convert -O raw "$src" "$dir/out.raw" >>"$dir/theirs"
+        times qemu-img convert -O raw "$3" "$dir/out.raw" >>"$dir/theirs"
     done
-    ours=$(median <"$dir/ours")
-    theirs=$(median <"$dir/theirs")
-    awk -v n="$name" -v a="$ours" -v b="$theirs" \
-        'BEGIN { printf "%-22s embr-img %6.2f s   qemu-img %6.2f s   ratio %.2f\n", n, a, b, a / b }'
+    awk -v n="$1" -v a="$(median 1 "$dir/ours")" -v b="$(median 1 "$dir/theirs")" \
+        -v c="$(median 2 "$dir/ours")" -v d="$(median 2 "$dir/theirs")" 'BEGIN {
+            printf "%-22s embr-img %6.2f s (CPU %5.2f)   qemu-img %6.2f s (CPU %5.2f)   " \
+                   "ratio %.2f (CPU %.2f)\n", n, a, c, b, d, a / b, c / d }'
 }
 
-bench "qcow2 -> raw" "$image"
+bench "qcow2 -> raw" "$image" "$image"
 for type in zlib zstd; do
     qemu-img convert -c -O qcow2 -o compression_type=$type -m 8 -W "$image" "$dir/$type.qcow2"
-    bench "qcow2 ($type) -> raw" "$dir/$type.qcow2"
-    rm "$dir/$type.qcow2"
+    bench "qcow2 ($type) -> raw" "$dir/$type.qcow2" "$dir/$type.qcow2"
 done
+"$embr" convert -q -O engram "$image" "$dir/image.engram"
+bench "engram -> raw" "$dir/image.engram" "$dir/zstd.qcow2"
