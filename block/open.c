@@ -3,6 +3,7 @@
  */
 #include "block/block-int.h"
 #include "block/filename.h"
+#include "block/foreign.h"
 #include "qapi/qapi-visit.h"
 
 enum {
@@ -84,6 +85,23 @@ static Probe *coroutine_fn co_read_probe(BlockDriverState *file, GError **errp)
     return g_steal_pointer(&probe);
 }
 
+/* The driver that knows the content best; raw is for what nobody else knows. */
+static const BlockDriver *detect_driver(Probe *probe, const char *filename, GError **errp)
+{
+    bdrv_foreach_driver(probe_driver, probe);
+    const char *foreign = probe->best_score <= BDRV_PROBE_RAW_SCORE
+                              ? foreign_format(probe->buf, probe->len)
+                              : NULL;
+
+    if (foreign) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                    "'%s': images of format %s cannot be read; format raw has the file's own "
+                    "bytes", filename, foreign);
+        return NULL;
+    }
+    return probe->best;
+}
+
 /* The driver for the image in file: the one asked for, if the content may be of
  * it, or the one that knows it best. */
 static const BlockDriver *coroutine_fn co_choose_driver(BlockDriverState *file,
@@ -101,8 +119,7 @@ static const BlockDriver *coroutine_fn co_choose_driver(BlockDriverState *file,
         return NULL;
     }
     if (!drv) {
-        bdrv_foreach_driver(probe_driver, probe);
-        return probe->best;
+        return detect_driver(probe, file->filename, errp);
     }
     if (drv->bdrv_probe && drv->bdrv_probe(probe->buf, probe->len) == 0) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_FORMAT,

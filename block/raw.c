@@ -14,7 +14,7 @@ typedef struct RawState {
 /* The fallback: fits any content, worse than any format that knows its own. */
 static int raw_probe(const uint8_t *buf, size_t len)
 {
-    return 1;
+    return BDRV_PROBE_RAW_SCORE;
 }
 
 static int coroutine_fn raw_co_open(BlockDriverState *bs, const BlockdevOptions *options,

@@ -9,7 +9,7 @@
 #include "util/progress.h"
 
 /* What a format's probe sees of a file. */
-enum { BDRV_PROBE_BYTES = 8192 };
+enum { BDRV_PROBE_BYTES = 8192, BDRV_PROBE_RAW_SCORE = 1 };
 
 typedef struct BlockLimits {
     uint32_t request_alignment;     /* power of two, at least 1: offsets and lengths the driver takes */
@@ -52,7 +52,8 @@ struct BlockDriver {
     size_t instance_size;
 
     /* How sure the driver is that buf (the first len bytes of a file, at most
-     * BDRV_PROBE_BYTES) is of its format: 0 (not) to 100. raw says 1. */
+     * BDRV_PROBE_BYTES) is of its format: 0 (not) to 100; raw says
+     * BDRV_PROBE_RAW_SCORE. */
     int (*bdrv_probe)(const uint8_t *buf, size_t len);
 
     /* bs->filename and bs->file (for formats) are set.  Sets total_bytes,
