@@ -163,6 +163,9 @@ with open('large.raw', 'wb') as file:
     for i in range(200):
         file.write(os.urandom(1 << 20))
 
+# A convert takes over what is ignored here, as by nohup(1).
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 # Starts a convert and sends it a signal when the target is there.
 def interrupted(sig, *options, env=None):
     convert = subprocess.Popen([sys.argv[1], 'convert', '-m', '1', *options, 'large.raw',
