@@ -104,7 +104,7 @@ static bool coroutine_fn digest(Dump *d, const FsStat *st,
 
     for (uint64_t offset = 0; offset < st->size;) {
         uint64_t data_at = offset;
-        bool has_extents;
+        bool has_extents = false;
         FsExtent extent;
 
         if (!is_inline &&
