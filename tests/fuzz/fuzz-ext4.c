@@ -1,6 +1,7 @@
 /* Opens an ext2/3/4 image and looks at everything in it, up to a bound. */
 #include <stdlib.h>
 #include "fs/ext4/ext4.h"
+#include "mend.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
@@ -136,51 +137,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
-/* The records of fast commits in a block count only with the right checksum behind
- * them. Returns the checksum of what the block leaves open. */
-static uint32_t mend_fast_commits(uint8_t *block, size_t bytes, uint32_t crc)
-{
-    enum { TAG_TAIL = 8, HEAD_BYTES = 4 };
-
-    for (size_t pos = 0; range_fits(pos, 2 * HEAD_BYTES + 4, bytes);) {
-        uint16_t tag = le16_load(block + pos);
-        uint16_t len = le16_load(block + pos + 2);
-
-        if (!range_fits(pos + HEAD_BYTES, len, bytes)) {
-            break;
-        }
-        if (tag == TAG_TAIL) {
-            crc = ext4_crc32c(crc, block + pos, HEAD_BYTES + 4);
-            le32_store(block + pos + HEAD_BYTES + 4, crc);
-            crc = 0;
-        } else {
-            crc = ext4_crc32c(crc, block + pos, HEAD_BYTES + len);
-        }
-        pos += HEAD_BYTES + len;
-    }
-    return crc;
-}
-
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
                                unsigned seed)
 {
-    enum { BLOCK_BYTES = 1024 };
-    static const uint8_t head[] = {9, 0, 8, 0};
-    bool inside = false;
-    uint32_t crc = 0;
-
     size = LLVMFuzzerMutate(data, size, max_size);
-    for (size_t pos = 0; pos + BLOCK_BYTES <= size; pos += BLOCK_BYTES) {
-        inside =
-            inside ? !buffer_is_zero(data + pos, 64) : !memcmp(data + pos, head, 4);
-        if (inside) {
-            crc = mend_fast_commits(data + pos, BLOCK_BYTES, crc);
-        }
-    }
-    if (size >= EXT4_SUPER_OFFSET_BYTES + EXT4_SUPER_BYTES && seed % 4) {
-        Ext4Super *super = (Ext4Super *)(data + EXT4_SUPER_OFFSET_BYTES);
-
-        super->checksum = le32_make(ext4_super_checksum(super));
+    mend_fast_commits(data, size);
+    if (seed % 4) {
+        mend_ext4_super(data, size, 0);
     }
     return size;
 }

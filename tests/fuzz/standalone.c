@@ -2,9 +2,9 @@
  * Runs a fuzzer without libFuzzer, the same way each time: every seed of a
  * corpus as it is, then a fixed number of mutations of the seeds.
  *
- *   fuzz-NAME [CORPUS]             run; CORPUS is a directory or one file
- *   fuzz-NAME --write N OUT CORPUS the input of run N to OUT, to look at
- *   fuzz-NAME --unpack OUT CORPUS  the seeds, decompressed, for libFuzzer
+ *   fuzz-NAME [CORPUS...]              run; each CORPUS is a directory or one file
+ *   fuzz-NAME --write N OUT CORPUS...  the input of run N to OUT, to look at
+ *   fuzz-NAME --unpack OUT CORPUS...   the seeds, decompressed, for libFuzzer
  *
  * Seeds may be compressed (.gz, .zst).  EMBR_FUZZ_RUNS sets the number of
  * mutations, EMBR_FUZZ_SECONDS when to stop before having done them all.
@@ -169,13 +169,12 @@ static int compare_seeds(gconstpointer a, gconstpointer b)
     return strcmp((*(const Seed *const *)a)->name, (*(const Seed *const *)b)->name);
 }
 
-static GPtrArray *load_corpus(const char *path)
+static void load_corpus(GPtrArray *seeds, const char *path)
 {
-    GPtrArray *seeds = g_ptr_array_new_with_free_func(seed_free);
-    GDir *dir = path ? g_dir_open(path, 0, NULL) : NULL;
+    g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
     const char *name;
 
-    if (path && !dir) {
+    if (!dir) {
         load_file(seeds, path);
     }
     while (dir && (name = g_dir_read_name(dir))) {
@@ -185,7 +184,16 @@ static GPtrArray *load_corpus(const char *path)
             load_file(seeds, file);
         }
     }
-    g_clear_pointer(&dir, g_dir_close);
+}
+
+/* The seeds of n corpora; one of nothing if there are none. */
+static GPtrArray *load_corpora(char **paths, int n)
+{
+    GPtrArray *seeds = g_ptr_array_new_with_free_func(seed_free);
+
+    for (int i = 0; i < n; i++) {
+        load_corpus(seeds, paths[i]);
+    }
     g_ptr_array_sort(seeds, compare_seeds);
     if (seeds->len == 0) {
         Seed *seed = g_new0(Seed, 1);
@@ -282,24 +290,21 @@ int main(int argc, char **argv)
     if (LLVMFuzzerInitialize) {
         LLVMFuzzerInitialize(&argc, &argv);
     }
-    if (argc == 5 && g_str_equal(argv[1], "--write")) {
+    if (argc >= 5 && g_str_equal(argv[1], "--write")) {
         size_t size;
 
-        seeds = load_corpus(argv[4]);
+        seeds = load_corpora(argv + 4, argc - 4);
         g_autofree uint8_t *data =
             make_input(seeds, (unsigned)g_ascii_strtoull(argv[2], NULL, 10), &size);
         save(argv[3], data, size);
         return 0;
     }
-    if (argc == 4 && g_str_equal(argv[1], "--unpack")) {
-        seeds = load_corpus(argv[3]);
+    if (argc >= 4 && g_str_equal(argv[1], "--unpack")) {
+        seeds = load_corpora(argv + 3, argc - 3);
         unpack(seeds, argv[2]);
         return 0;
     }
-    if (argc > 2) {
-        die(argv[0], "expected at most one directory or file");
-    }
-    seeds = load_corpus(argc == 2 ? argv[1] : NULL);
+    seeds = load_corpora(argv + 1, argc - 1);
     catch_deaths();
     limit_memory();
     run_all(seeds);
