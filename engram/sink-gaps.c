@@ -98,15 +98,16 @@ bool sink_gaps_start(SinkGaps *g, GError **errp)
     return record_sorter_finish(g->covered, errp) && load_next(g, errp);
 }
 
-/* Finds out what the disk has at g->pos: zeroes or data, and up to where. */
-static bool coroutine_fn co_find_status(SinkGaps *g, uint64_t end, GError **errp)
+/* Finds out what the disk has at pos, behind what was asked for before: zeroes or data,
+ * and up to where. */
+static bool coroutine_fn co_find_status(SinkGaps *g, uint64_t pos, GError **errp)
 {
     int64_t n = 0;
 
-    if (g->pos < g->status_end) {
+    if (pos < g->status_end) {
         return true;
     }
-    int ret = blk_co_block_status(g->disk, g->pos, end - g->pos, &n);
+    int ret = blk_co_block_status(g->disk, pos, blk_length(g->disk) - pos, &n);
     if (ret < 0 || n <= 0) {
         GError *error = bdrv_take_error(blk_bs(g->disk));
         if (error) {
@@ -115,12 +116,38 @@ static bool coroutine_fn co_find_status(SinkGaps *g, uint64_t end, GError **errp
             error_set_errno(
                 errp, ret < 0 ? -ret : EIO,
                 "%s: error while asking for block status at offset 0x%" PRIx64,
-                blk_name(g->disk), g->pos);
+                blk_name(g->disk), pos);
         }
         return false;
     }
     g->status_zero = ret & BDRV_BLOCK_ZERO;
-    g->status_end = g->pos + n;
+    g->status_end = pos + n;
+    return true;
+}
+
+/* Where the whole blocks end that are known to be zero at pos; it is at most end, where
+ * the last one may be cut.  Not behind pos: there are none. */
+static uint64_t zeroes_end(const SinkGaps *g, uint64_t pos, uint64_t end)
+{
+    if (!g->status_zero) {
+        return pos;
+    }
+    return g->status_end < end ? round_down_pow2(g->status_end, SINK_BLOCK_BYTES) : end;
+}
+
+/* Cuts *end to where the blocks behind g->pos end that may not be zero.  Where chunks
+ * are cut must not depend on how finely a source knows its zeroes. */
+static bool coroutine_fn co_find_data_end(SinkGaps *g, uint64_t *end, GError **errp)
+{
+    for (uint64_t pos = g->pos; pos < *end; pos = g->status_end) {
+        if (!co_find_status(g, pos, errp)) {
+            return false;
+        }
+        uint64_t start = round_up_pow2(pos, SINK_BLOCK_BYTES);
+        if (start > g->pos && start < zeroes_end(g, pos, *end)) {
+            *end = start;
+        }
+    }
     return true;
 }
 
@@ -205,18 +232,22 @@ int coroutine_fn sink_gaps_co_next(SinkGaps *g, SinkUnit *unit, GError **errp)
         if (g->pos >= disk) {
             return 0;
         }
-        if (!co_find_status(g, disk, errp)) {
+        if (!co_find_status(g, g->pos, errp)) {
             return -1;
         }
-        uint64_t end = MIN(g->status_end, g->has_next ? g->next.offset : disk);
-        if (g->status_zero) {
-            g->pos = end;
+        uint64_t end = g->has_next ? MIN(g->next.offset, disk) : disk;
+        uint64_t zeroes = zeroes_end(g, g->pos, end);
+        if (zeroes > g->pos) {
+            g->pos = zeroes;
             continue;
         }
         co_find_use(g);
         end = MIN(end, g->use_end);
         end =
             MIN(end, round_down_pow2(g->pos, SINK_SEGMENT_BYTES) + SINK_SEGMENT_BYTES);
+        if (!co_find_data_end(g, &end, errp)) {
+            return -1;
+        }
         *unit = (SinkUnit){
             .address = g->pos,
             .file = SINK_NO_FILE,
