@@ -12,6 +12,7 @@ enum {
     SORT_BYTES     = 48 << 20,      /* of memory for ranges */
     MAP_LEVEL      = 5,
     SEGMENTS_LEVEL = 1,
+    FRAMES_MAX     = 1 << 16,       /* in a map, which numbers them with 16 bits */
 };
 
 /* A range, as it is sorted. */
@@ -43,33 +44,46 @@ struct MapWriter {
     uint64_t data_bytes;
 };
 
+/* Of ranges that begin together the longest comes first, which makes the others
+ * superfluous. */
 static int compare_ranges(const void *a, const void *b)
 {
     const MapRange *ra = a, *rb = b;
 
-    return (ra->offset > rb->offset) - (ra->offset < rb->offset);
+    if (ra->offset != rb->offset) {
+        return ra->offset > rb->offset ? 1 : -1;
+    }
+    return (ra->length < rb->length) - (ra->length > rb->length);
 }
 
-/* The map root has to stay within the bounds of an object. */
+/* The map root has to stay within the bounds of an object.  0: it cannot. */
 static unsigned choose_segment_bits(uint64_t virtual_size)
 {
     const uint64_t max_pages = (ENGRAM_MAX_OBJECT_BYTES - sizeof(EngramMapRoot)) /
                                sizeof(EngramRef);
-    unsigned bits = ENGRAM_SEGMENT_BITS;
 
-    while (bits < ENGRAM_MAX_SEGMENT_BITS &&
-           div_round_up(virtual_size >> bits, ENGRAM_SEGMENTS_PER_PAGE) >= max_pages) {
-        bits++;
+    for (unsigned bits = ENGRAM_SEGMENT_BITS; bits <= ENGRAM_MAX_SEGMENT_BITS; bits++) {
+        if (div_round_up(virtual_size >> bits, ENGRAM_SEGMENTS_PER_PAGE) < max_pages) {
+            return bits;
+        }
     }
-    return bits;
+    return 0;
 }
 
-MapWriter *map_writer_new(uint64_t virtual_size, const char *spool_dir)
+MapWriter *map_writer_new(uint64_t virtual_size, const char *spool_dir, GError **errp)
 {
+    unsigned segment_bits = choose_segment_bits(virtual_size);
+
+    if (!segment_bits) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_LIMIT,
+                    "a disk of %" PRIu64 " bytes is too large for an engram",
+                    virtual_size);
+        return NULL;
+    }
     MapWriter *m = g_new0(MapWriter, 1);
 
     m->virtual_size = virtual_size;
-    m->segment_bits = choose_segment_bits(virtual_size);
+    m->segment_bits = segment_bits;
     m->ranges =
         record_sorter_new(sizeof(MapRange), compare_ranges, SORT_BYTES, spool_dir);
     m->entries = g_array_new(FALSE, FALSE, sizeof(MapRange));
@@ -210,8 +224,27 @@ static uint32_t count_entries(const MapWriter *m, uint64_t bytes)
     return n + (pos < bytes);
 }
 
+/* Only segments of the largest disks have room for more. */
+static bool check_map_limits(const MapWriter *m, uint32_t n, GError **errp)
+{
+    size_t frames = g_hash_table_size(m->frame_indexes);
+
+    if (frames > FRAMES_MAX ||
+        sizeof(EngramMapHeader) + frames * sizeof(EngramMapFrame) +
+                (uint64_t)n * ENGRAM_MAP_ENTRY_BYTES > ENGRAM_MAX_OBJECT_BYTES) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_LIMIT,
+                    "%" PRIu64 " bytes at offset 0x%" PRIx64
+                    " of the disk are in %" PRIu32 " pieces of %zu frames, which is "
+                    "more than a map can hold",
+                    segment_bytes(m, m->segment), m->segment << m->segment_bits, n,
+                    frames);
+        return false;
+    }
+    return true;
+}
+
 /* The bytes of the map, in m->raw. */
-static void build_map(MapWriter *m, uint64_t bytes)
+static bool build_map(MapWriter *m, uint64_t bytes, GError **errp)
 {
     uint32_t n = count_entries(m, bytes);
     g_autofree uint16_t *frames = g_new(uint16_t, m->entries->len);
@@ -226,6 +259,9 @@ static void build_map(MapWriter *m, uint64_t bytes)
     }
     ((EngramMapHeader *)m->raw->data)->frames =
         le32_make(g_hash_table_size(m->frame_indexes));
+    if (!check_map_limits(m, n, errp)) {
+        return false;
+    }
 
     guint start = m->raw->len;
     g_byte_array_set_size(m->raw, start + n * ENGRAM_MAP_ENTRY_BYTES);
@@ -245,6 +281,7 @@ static void build_map(MapWriter *m, uint64_t bytes)
         add_zero_entry(&c, bytes - pos);
     }
     g_assert(c.n == n);
+    return true;
 }
 
 static bool coroutine_fn co_end_page(MapWriter *m, GError **errp)
@@ -272,8 +309,8 @@ static bool coroutine_fn co_end_segment(MapWriter *m, GError **errp)
 
     if (m->entries->len) {
         hash_map(m, bytes, digest);
-        build_map(m, bytes);
-        if (!object_writer_co_append(m->out, ENGRAM_OBJECT_MAP, MAP_LEVEL, m->raw->data,
+        if (!build_map(m, bytes, errp) ||
+            !object_writer_co_append(m->out, ENGRAM_OBJECT_MAP, MAP_LEVEL, m->raw->data,
                                      m->raw->len, &segment.map, errp)) {
             return false;
         }
@@ -365,14 +402,7 @@ static bool coroutine_fn co_write_root(MapWriter *m, EngramRef *ref, GError **er
         .segment_bits = le32_make(m->segment_bits),
         .pages = le32_make(m->pages->len),
     };
-    size_t bytes = sizeof(root) + (size_t)m->pages->len * sizeof(EngramRef);
 
-    if (bytes > ENGRAM_MAX_OBJECT_BYTES) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_LIMIT,
-                    "a disk of %" PRIu64 " bytes is too large for an engram",
-                    m->virtual_size);
-        return false;
-    }
     g_byte_array_append(raw, (const uint8_t *)&root, sizeof(root));
     g_byte_array_append(raw, (const uint8_t *)m->pages->data,
                         m->pages->len * sizeof(EngramRef));

@@ -11,8 +11,9 @@
 
 typedef struct MapWriter MapWriter;
 
-/* spool_dir: where temporary files go that a large map needs. */
-MapWriter *map_writer_new(uint64_t virtual_size, const char *spool_dir);
+/* spool_dir: where temporary files go that a large map needs.  NULL: a map cannot be as
+ * large as that. */
+MapWriter *map_writer_new(uint64_t virtual_size, const char *spool_dir, GError **errp);
 void map_writer_free(MapWriter *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(MapWriter, map_writer_free)
 

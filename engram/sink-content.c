@@ -5,13 +5,20 @@
 
 #include <openssl/evp.h>
 
+#include "util/spool.h"
+
+enum { COUNTS_MAX = 2048 };         /* of files in memory at a time */
+
+#define NO_SLOT UINT64_MAX
+
 /* A file with several units, some of which are still to come. */
 typedef struct FileState {
     uint64_t size;
     uint32_t expected, added;
     bool distrusted;
     GArray *digests;                /* of UnitDigest */
-    VectorCounts *counts;               /* NULL before the first */
+    VectorCounts *counts;           /* NULL: none yet, or in the spool */
+    uint64_t slot;                  /* of the spool; NO_SLOT */
 } FileState;
 
 typedef struct UnitDigest {
@@ -22,6 +29,10 @@ typedef struct UnitDigest {
 struct SinkContents {
     ManifestWriter *manifest;
     GHashTable *files;              /* number -> FileState */
+    unsigned in_memory;             /* how many of them have their counts there */
+    char *spool_dir;
+    Spool *spool;                   /* of VectorCounts; NULL before the first */
+    GArray *free_slots;             /* of uint64_t */
 };
 
 static void state_free(gpointer data)
@@ -33,11 +44,13 @@ static void state_free(gpointer data)
     g_free(state);
 }
 
-SinkContents *sink_contents_new(ManifestWriter *manifest)
+SinkContents *sink_contents_new(ManifestWriter *manifest, const char *spool_dir)
 {
     SinkContents *c = g_new0(SinkContents, 1);
 
     c->manifest = manifest;
+    c->spool_dir = g_strdup(spool_dir);
+    c->free_slots = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     c->files = g_hash_table_new_full(NULL, NULL, NULL, state_free);
     return c;
 }
@@ -46,6 +59,9 @@ void sink_contents_free(SinkContents *c)
 {
     if (c) {
         g_hash_table_unref(c->files);
+        g_free(c->spool_dir);
+        spool_free(c->spool);
+        g_array_unref(c->free_slots);
         g_free(c);
     }
 }
@@ -56,6 +72,7 @@ static FileState *get_state(SinkContents *c, uint32_t file)
 
     if (!state) {
         state = g_new0(FileState, 1);
+        state->slot = NO_SLOT;
         state->digests = g_array_new(FALSE, FALSE, sizeof(UnitDigest));
         g_hash_table_insert(c->files, GUINT_TO_POINTER(file), state);
     }
@@ -111,6 +128,74 @@ static gint compare_digests(gconstpointer a, gconstpointer b)
     return (da->address > db->address) - (da->address < db->address);
 }
 
+static bool open_slot(SinkContents *c, FileState *state, GError **errp)
+{
+    if (!c->spool) {
+        c->spool = spool_new(c->spool_dir, errp);
+    }
+    if (!c->spool) {
+        return false;
+    }
+    if (c->free_slots->len) {
+        state->slot = g_array_index(c->free_slots, uint64_t, c->free_slots->len - 1);
+        g_array_set_size(c->free_slots, c->free_slots->len - 1);
+    } else {
+        state->slot = spool_size(c->spool) / sizeof(VectorCounts);
+    }
+    return true;
+}
+
+/* Adds to the counts that the spool has. */
+static bool add_to_slot(SinkContents *c, FileState *state, VectorCounts *more,
+                        GError **errp)
+{
+    if (state->slot == NO_SLOT) {
+        if (!open_slot(c, state, errp)) {
+            return false;
+        }
+    } else {
+        g_autofree VectorCounts *counts = g_new(VectorCounts, 1);
+
+        if (!spool_read(c->spool, state->slot * sizeof(*counts), counts,
+                        sizeof(*counts), errp)) {
+            return false;
+        }
+        hypervec_counts_add(vector_space(), more->trits, counts->trits);
+    }
+    return spool_write(c->spool, state->slot * sizeof(*more), more, sizeof(*more), errp);
+}
+
+/* Most files come in one go: those whose units are scattered over the disk may be any
+ * number. */
+static bool add_counts(SinkContents *c, FileState *state, SinkFound *found,
+                       GError **errp)
+{
+    if (state->counts) {
+        hypervec_counts_add(vector_space(), state->counts->trits, found->counts->trits);
+        return true;
+    }
+    if (state->slot == NO_SLOT && c->in_memory < COUNTS_MAX) {
+        state->counts = g_steal_pointer(&found->counts);
+        c->in_memory++;
+        return true;
+    }
+    return add_to_slot(c, state, found->counts, errp);
+}
+
+/* Makes the counts, if there are any, those in memory. */
+static bool load_counts(SinkContents *c, FileState *state, GError **errp)
+{
+    if (state->counts) {
+        c->in_memory--;
+    } else if (state->slot != NO_SLOT) {
+        state->counts = g_new(VectorCounts, 1);
+        g_array_append_val(c->free_slots, state->slot);
+        return spool_read(c->spool, state->slot * sizeof(*state->counts),
+                          state->counts, sizeof(*state->counts), errp);
+    }
+    return true;
+}
+
 /* All units of the file are there. */
 static bool record_file(SinkContents *c, const SinkUnit *last, FileState *state,
                         GError **errp)
@@ -143,15 +228,11 @@ static bool add_to_file(SinkContents *c, const SinkUnit *unit, FileState *state,
         UnitDigest digest = { .address = unit->address };
         memcpy(digest.digest, found->digest, sizeof(digest.digest));
         g_array_append_val(state->digests, digest);
-        if (state->counts) {
-            hypervec_counts_add(vector_space(), state->counts->trits,
-                                found->counts->trits);
-        } else {
-            state->counts = g_steal_pointer(&found->counts);
-        }
+        ok = add_counts(c, state, found, errp);
     }
-    if (state->added == state->expected) {
-        ok = state->distrusted || record_file(c, unit, state, errp);
+    if (ok && state->added == state->expected) {
+        ok = load_counts(c, state, errp) &&
+             (state->distrusted || record_file(c, unit, state, errp));
         g_hash_table_remove(c->files, GUINT_TO_POINTER(unit->file));
     }
     return ok;

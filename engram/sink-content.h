@@ -20,7 +20,8 @@ typedef struct SinkFound {
 
 typedef struct SinkContents SinkContents;
 
-SinkContents *sink_contents_new(ManifestWriter *manifest);
+/* spool_dir: for a temporary file that very many unfinished files need. */
+SinkContents *sink_contents_new(ManifestWriter *manifest, const char *spool_dir);
 void sink_contents_free(SinkContents *c);
 
 /* A file of size bytes has one more unit, which is not all of it. */

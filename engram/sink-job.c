@@ -10,6 +10,7 @@
 enum {
     JOB_BYTES    = SINK_SEGMENT_BYTES,
     BUFFER_ALIGN = 4096,
+    UNITS_MAX    = 4096,
 };
 
 #define NO_DEVICE UINT64_MAX        /* zeroes that fill up a block */
@@ -172,7 +173,7 @@ bool sink_job_add(SinkJob *job, const SinkUnit *unit, const GArray *extents)
         .first_stretch = job->stretches->len,
     };
 
-    if (!lay_out(&l, unit, extents)) {
+    if (job->units->len == UNITS_MAX || !lay_out(&l, unit, extents)) {
         g_array_set_size(job->pieces, u.first_piece);
         g_array_set_size(job->stretches, u.first_stretch);
         return false;
@@ -283,8 +284,9 @@ static void cut_unit(SinkJob *job, JobUnit *u)
     u->end_chunk = job->chunks->len;
     found->has_chunks = sink_cutter_end(job->cutter, found->digest);
     if (found->has_chunks && counts == job->counts) {
-        found->packed = g_malloc(VECTOR_PACKED_BYTES_MAX);
-        found->packed_bytes = vector_counts_pack(counts, found->packed);
+        uint8_t packed[VECTOR_PACKED_BYTES_MAX];
+        found->packed_bytes = vector_counts_pack(counts, packed);
+        found->packed = g_memdup2(packed, found->packed_bytes);
     }
 }
 

@@ -14,6 +14,7 @@ enum {
     EXTENTS_AT_ONCE = 256,
     HEAD_BYTES = 4096,        /* that tell a file's kind */
     READ_BYTES_MAX = 1 << 20, /* of a file without extents that is read nevertheless */
+    READ_BYTES_LEAST = 1 << 30, /* that may be read through filesystems of any disk */
     WARNINGS_MAX = 20,        /* for each volume */
 };
 
@@ -31,14 +32,6 @@ typedef struct ExtentRecord {
     uint8_t reserved[6];
 } ExtentRecord;
 
-/* A file to be read through its filesystem. */
-typedef struct ReadFile {
-    FsIno ino;
-    uint64_t size;
-    uint32_t file;
-    unsigned profile;
-} ReadFile;
-
 struct SinkPlan {
     SinkPlanOptions opt;
     VolumeTable *table;
@@ -47,6 +40,7 @@ struct SinkPlan {
     RecordSorter *extents;          /* of ExtentRecord */
     uint64_t data_bytes;
     uint64_t claims_left;           /* bytes that files may still claim to be theirs */
+    SinkReader reader;
     /* The merge. */
     ExtentRecord next;
     bool has_next;
@@ -60,9 +54,9 @@ typedef struct VolumeWalk {
     Volume *volume;
     Filesystem *fs;
     uint64_t start, end;            /* on the disk, as far as the disk goes */
-    InoSet linked;                  /* files with several names that were met */
+    InoSet linked;                  /* files that were met, and may be met again */
     GArray *extents;                /* of FsExtent */
-    GArray *reads;                  /* of ReadFile */
+    GArray *reads;                  /* of SinkReadFile */
     unsigned warnings;
     bool failed;                    /* by what is no matter of the filesystem */
 } VolumeWalk;
@@ -259,7 +253,7 @@ static bool coroutine_fn co_add_extents(VolumeWalk *v, FileWalk *f, FsIno ino,
 /* A file whose content the device does not hold as it is. */
 static void read_later(VolumeWalk *v, const FileWalk *f, FsIno ino)
 {
-    ReadFile read = { ino, f->size, f->number, f->profile };
+    SinkReadFile read = { ino, f->size, f->number, f->profile };
 
     g_array_append_val(v->reads, read);
 }
@@ -302,6 +296,14 @@ static bool coroutine_fn co_add_file(VolumeWalk *v, FileWalk *f, FsIno ino,
     return true;
 }
 
+/* Whether the file was met under another name.  Links that are not counted cost as much
+ * as files, and any number of names of one file fits on a disk: the count is only
+ * believed where a set of all files would take too much memory. */
+static bool is_linked(VolumeWalk *v, const FsStat *st)
+{
+    return (st->nlink > 1 || v->fs->max_ino) && !ino_set_add(&v->linked, st->ino);
+}
+
 static bool coroutine_fn co_add_entry(VolumeWalk *v, const FsWalkEntry *entry,
                                       GError **errp)
 {
@@ -316,7 +318,7 @@ static bool coroutine_fn co_add_entry(VolumeWalk *v, const FsWalkEntry *entry,
              blk_name(v->volume->blk), MANIFEST_PATH_BYTES_MAX);
         return true;
     }
-    if (content && st->nlink > 1 && !ino_set_add(&v->linked, st->ino)) {
+    if (content && is_linked(v, st)) {
         flags = ENGRAM_FILE_HARD_LINK;
         content = false;
     } else if (content) {
@@ -354,15 +356,11 @@ static bool coroutine_fn co_visit(const FsWalkEntry *entry, void *opaque, GError
 
 static bool coroutine_fn co_read_files(VolumeWalk *v, GError **errp)
 {
-    const SinkPlanOptions *opt = &v->plan->opt;
-
     for (guint i = 0; i < v->reads->len; i++) {
-        const ReadFile *read = &g_array_index(v->reads, ReadFile, i);
+        const SinkReadFile *read = &g_array_index(v->reads, SinkReadFile, i);
         g_autoptr(GError) damage = NULL;
 
-        if (!sink_co_read_file(v->fs, read->ino, read->size, read->file, read->profile,
-                               opt->profiles, opt->chunker, opt->manifest, &damage,
-                               errp)) {
+        if (!sink_co_read_file(&v->plan->reader, v->fs, read, &damage, errp)) {
             return false;
         }
         if (damage) {
@@ -387,7 +385,7 @@ static bool coroutine_fn co_walk_volume(SinkPlan *p, Volume *volume, Filesystem 
         .end =
             MIN(info->offset, disk) + MIN(info->size, disk - MIN(info->offset, disk)),
         .extents = g_array_new(FALSE, FALSE, sizeof(FsExtent)),
-        .reads = g_array_new(FALSE, FALSE, sizeof(ReadFile)),
+        .reads = g_array_new(FALSE, FALSE, sizeof(SinkReadFile)),
     };
 
     ino_set_init(&v.linked, fs->max_ino);
@@ -519,6 +517,12 @@ SinkPlan *coroutine_fn sink_plan_co_new(const SinkPlanOptions *options, GError *
     p->extents = record_sorter_new(sizeof(ExtentRecord), compare_extents, SORT_BYTES,
                                    options->spool_dir);
     p->claims_left = blk_length(options->disk);
+    p->reader = (SinkReader){
+        .profiles = options->profiles,
+        .chunker = options->chunker,
+        .manifest = options->manifest,
+        .bytes_left = MAX(blk_length(options->disk), READ_BYTES_LEAST),
+    };
     p->table = co_open_table(p);
     if (!p->table) {
         sink_gaps_add_volume(p->gaps, 0, blk_length(options->disk), NULL);

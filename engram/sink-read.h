@@ -10,13 +10,26 @@
 #include "engram/sink-cut.h"
 #include "fs/fs.h"
 
-/* Records digest and vector of the file; number: its entry in the manifest. profile
- * SINK_PROFILE_BY_MAGIC: chosen by its first bytes.  *damage is set if the filesystem
- * could not read it: the file is recorded as damaged then. */
-bool coroutine_fn sink_co_read_file(Filesystem *fs, FsIno ino, uint64_t size,
-                                    uint32_t number, unsigned profile,
-                                    const ProfileSet *profiles, const Chunker *chunker,
-                                    ManifestWriter *manifest, GError **damage,
+/* What is common to all files that are read so. */
+typedef struct SinkReader {
+    const ProfileSet *profiles;
+    const Chunker *chunker;
+    ManifestWriter *manifest;
+    uint64_t bytes_left;            /* that may still be read: files can be much larger
+                                       than what the disk holds of them */
+} SinkReader;
+
+typedef struct SinkReadFile {
+    FsIno ino;
+    uint64_t size;
+    uint32_t file;                  /* its entry in the manifest */
+    unsigned profile;               /* SINK_PROFILE_BY_MAGIC: its first bytes will tell */
+} SinkReadFile;
+
+/* Records digest and vector of the file.  *damage is set if the filesystem could not
+ * read it, or it is too much: the file is recorded as damaged then. */
+bool coroutine_fn sink_co_read_file(SinkReader *r, Filesystem *fs,
+                                    const SinkReadFile *file, GError **damage,
                                     GError **errp);
 
 #endif

@@ -326,8 +326,11 @@ static bool coroutine_fn co_plan(Sink *s, GError **errp)
     if (!s->manifest) {
         return false;
     }
-    s->e.contents = sink_contents_new(s->manifest);
-    s->e.map = map_writer_new(blk_length(s->e.disk), dir);
+    s->e.contents = sink_contents_new(s->manifest, dir);
+    s->e.map = map_writer_new(blk_length(s->e.disk), dir, errp);
+    if (!s->e.map) {
+        return false;
+    }
     progress_phase(s->progress, "reading directories", 0);
     SinkPlanOptions options = {
         .disk = s->e.disk,

@@ -109,6 +109,15 @@ sha256sum <twice.raw >before
 "$EMBR_IMG" convert -O raw twice.engram back.raw
 same back.raw twice.raw "twice: the disk read back"
 
+# A second name that the file does not count is one all the same.
+cp clean.fs names.fs
+debugfs -w -R 'ln /file1 /file9' names.fs 2>/dev/null
+"$EMBR_IMG" convert -O engram names.fs names.engram
+python3 "$EMBR_SOURCE/tests/functional/engram_spec.py" files names.engram >names.files ||
+    { [ $? = 77 ] && skip "no libzstd or libxxhash"; fail "names: manifest"; }
+grep '"path": "file1"' names.files | grep -q '"flags": 1,' || fail "names: the file"
+grep '"path": "file9"' names.files | grep -q '"flags": 2,' || fail "names: its second name"
+
 # Sources that cannot be read to their end.
 qemu-img convert -O qcow2 clean.raw whole.qcow2
 head -c 6000000 whole.qcow2 >cut.qcow2
