@@ -246,6 +246,11 @@ bool coroutine_fn out_file_co_sync(OutFile *f, GError **errp)
     return true;
 }
 
+bool coroutine_fn out_file_co_order(OutFile *f, GError **errp)
+{
+    return !f->in_place || out_file_co_sync(f, errp);
+}
+
 /* An unnamed file gets a hidden name: it can only be put in another's place by its
  * name. */
 static bool give_hidden_name(OutFile *f)

@@ -29,6 +29,9 @@ const char *out_file_dir(const OutFile *f);
  * out_file_co_sync() has less to wait for. */
 bool coroutine_fn out_file_co_writev(OutFile *f, struct iovec *iov, int niov,
                                      uint64_t offset, GError **errp);
+/* What was written before reaches stable storage before what is written after: no
+ * matter as long as nobody can open the file. */
+bool coroutine_fn out_file_co_order(OutFile *f, GError **errp);
 /* What was written is on stable storage. */
 bool coroutine_fn out_file_co_sync(OutFile *f, GError **errp);
 /* Gives the file its name, in place of what had it. */

@@ -307,6 +307,16 @@ static bool coroutine_fn co_verify(Sink *s, const char *path, GError **errp)
     return true;
 }
 
+/* What a block device had is no engram any more once its objects are overwritten. */
+static bool coroutine_fn co_clear_slots(Sink *s, GError **errp)
+{
+    EngramSlot slots[ENGRAM_SLOTS] = { 0 };
+    struct iovec iov = { slots, sizeof(slots) };
+
+    return out_file_co_writev(s->file, &iov, 1, 0, errp) &&
+           out_file_co_order(s->file, errp);
+}
+
 static bool coroutine_fn co_write_index(Sink *s, const char *name, GError **errp)
 {
     EngramCommitImage image = { 0 };
@@ -315,7 +325,7 @@ static bool coroutine_fn co_write_index(Sink *s, const char *name, GError **errp
     return manifest_writer_co_finish(s->manifest, &s->out, &manifest, errp) &&
            co_write_image(s, name, &manifest, &image, errp) &&
            co_write_commit(s, &image, &commit, errp) &&
-           co_write_slots(s, &commit, errp);
+           out_file_co_order(s->file, errp) && co_write_slots(s, &commit, errp);
 }
 
 static bool coroutine_fn co_plan(Sink *s, GError **errp)
@@ -352,7 +362,8 @@ static bool coroutine_fn co_encode(Sink *s, const char *path, const char *name,
         return false;
     }
     progress_phase(s->progress, "encoding", sink_plan_bytes(s->plan));
-    if (!co_encode_content(s, errp) || !co_write_index(s, name, errp)) {
+    if (!co_clear_slots(s, errp) || !co_encode_content(s, errp) ||
+        !co_write_index(s, name, errp)) {
         return false;
     }
     progress_finish(s->progress);
