@@ -66,7 +66,7 @@ void bdrv_add_finding(BlockDriverState *bs, const char *format, ...)
     va_start(ap, format);
     g_autofree char *text = g_strdup_vprintf(format, ap);
     va_end(ap);
-    g_ptr_array_add(bs->findings, text_escape(text, true));
+    g_ptr_array_add(bs->findings, text_printable(text, TEXT_ESCAPED));
 }
 
 GPtrArray *bdrv_take_findings(BlockDriverState *bs)

@@ -9,7 +9,7 @@
 #include "file-entry.h"
 #include "options.h"
 #include "report.h"
-#include "text.h"
+#include "util/text.h"
 #include "tree.h"
 
 enum { OUT_BYTES = 64 * 1024 };
@@ -44,7 +44,7 @@ static bool flush_out(Ls *o, GError **errp)
 static void append_name(Ls *o, const char *name)
 {
     if (o->terminal) {
-        text_append_printable(o->out, name);
+        text_append(o->out, name, TEXT_MASKED);
     } else {
         g_string_append(o->out, name);
     }

@@ -7,7 +7,7 @@
 #include "options.h"
 #include "qapi/qapi-types.h"
 #include "report.h"
-#include "text.h"
+#include "util/text.h"
 #include "tree.h"
 
 enum { COLUMNS = 8 };
@@ -42,7 +42,7 @@ static VolumeTableInfo *describe(const VolumeTable *table)
 
 static char *cell(const char *text)
 {
-    return text && *text ? text_printable(text) : g_strdup("-");
+    return text && *text ? text_printable(text, TEXT_MASKED) : g_strdup("-");
 }
 
 /* The cells of a row, as the heading names them. */

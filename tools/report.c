@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "text.h"
+#include "util/text.h"
 
 static const char *program = "embr-img";
 
@@ -31,7 +31,7 @@ static void G_GNUC_PRINTF(2, 0)
     report(const char *kind, const char *format, va_list args)
 {
     g_autofree char *text = g_strdup_vprintf(format, args);
-    g_autofree char *shown = text_printable(text);
+    g_autofree char *shown = text_printable(text, TEXT_ESCAPED);
 
     fflush(stdout);
     fprintf(stderr, "%s: %s%s\n", program, kind, shown);

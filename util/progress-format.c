@@ -150,7 +150,8 @@ char *progress_terminal_line(const ProgressState *state, int columns, bool utf8)
     int left = columns - 1 - progress_width(line->str);
 
     if (state->path && left > 8) {
-        g_autofree char *escaped = text_escape(state->path, utf8);
+        g_autofree char *escaped =
+            text_printable(state->path, utf8 ? TEXT_ESCAPED : TEXT_ESCAPED_ASCII);
         g_autofree char *shown = progress_shorten(escaped, left - 2, utf8);
         g_string_append_printf(line, "  %s", shown);
     }

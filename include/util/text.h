@@ -1,14 +1,21 @@
 /*
- * Text that comes from an image, made fit to be shown.
+ * Text that comes from an image, made fit to be shown: one line that a terminal takes as
+ * nothing but text.
  */
 #ifndef EMBR_UTIL_TEXT_H
 #define EMBR_UTIL_TEXT_H
 
 #include <glib.h>
-#include <stdbool.h>
 
-/* What of bytes is printable UTF-8 (ASCII, without utf8), all else as \xHH: one line
- * that a terminal takes as nothing but text.  g_free'd by the caller. */
-char *text_escape(const char *bytes, bool utf8);
+/* What becomes of characters that are not printable, and of bytes that are not UTF-8. */
+typedef enum TextStyle {
+    TEXT_ESCAPED,               /* \xHH for each byte */
+    TEXT_ESCAPED_ASCII,         /* the same, also of what is not ASCII */
+    TEXT_MASKED,                /* one '?' for each, as ls(1) has it */
+} TextStyle;
+
+void text_append(GString *out, const char *bytes, TextStyle style);
+/* g_free'd by the caller. */
+char *text_printable(const char *bytes, TextStyle style);
 
 #endif

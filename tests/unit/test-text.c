@@ -3,22 +3,30 @@
 
 #include "util/text.h"
 
-static void assert_escaped(const char *bytes, bool utf8, const char *expected)
+static void assert_shown(const char *bytes, TextStyle style, const char *expected)
 {
-    g_autofree char *escaped = text_escape(bytes, utf8);
+    g_autofree char *text = text_printable(bytes, style);
 
-    ck_assert_str_eq(escaped, expected);
+    ck_assert_str_eq(text, expected);
 }
 
 START_TEST(escapes_what_is_not_printable)
 {
-    assert_escaped("/etc/passwd", true, "/etc/passwd");
-    assert_escaped("a\nb\033[2Jc\x7f", true, "a\\x0ab\\x1b[2Jc\\x7f");
-    assert_escaped("gr\xc3\xbc\xc3\x9f", true, "gr\xc3\xbc\xc3\x9f");
-    assert_escaped("gr\xc3\xbc", false, "gr\\xc3\\xbc");
-    assert_escaped("bad\xff\xc3", true, "bad\\xff\\xc3");
+    assert_shown("/etc/passwd", TEXT_ESCAPED, "/etc/passwd");
+    assert_shown("a\nb\033[2Jc\x7f", TEXT_ESCAPED, "a\\x0ab\\x1b[2Jc\\x7f");
+    assert_shown("gr\xc3\xbc\xc3\x9f", TEXT_ESCAPED, "gr\xc3\xbc\xc3\x9f");
+    assert_shown("gr\xc3\xbc", TEXT_ESCAPED_ASCII, "gr\\xc3\\xbc");
+    assert_shown("bad\xff\xc3", TEXT_ESCAPED, "bad\\xff\\xc3");
     /* Right-to-left override */
-    assert_escaped("a\xe2\x80\xae", true, "a\\xe2\\x80\\xae");
+    assert_shown("a\xe2\x80\xae", TEXT_ESCAPED, "a\\xe2\\x80\\xae");
+}
+END_TEST
+
+START_TEST(masks_what_is_not_printable)
+{
+    assert_shown("gr\xc3\xbc\xc3\x9f", TEXT_MASKED, "gr\xc3\xbc\xc3\x9f");
+    assert_shown("a\nb\033[2Jc\x7f", TEXT_MASKED, "a?b?[2Jc?");
+    assert_shown("a\xe2\x80\xae\xff\xc3", TEXT_MASKED, "a???");
 }
 END_TEST
 
@@ -28,6 +36,7 @@ int main(void)
     TCase *tcase = tcase_create("text");
 
     tcase_add_test(tcase, escapes_what_is_not_printable);
+    tcase_add_test(tcase, masks_what_is_not_printable);
     suite_add_tcase(suite, tcase);
 
     SRunner *runner = srunner_create(suite);
