@@ -9,13 +9,9 @@
 # wall time, and of user and system time together.  The page cache is warmed first.
 # Output goes to $TMPDIR (default /tmp).  On a machine that others use, too, $RUN is put
 # before both commands: RUN='chrt -f 10' has the processors to itself.
-set -euo pipefail
-
+source "$(dirname "$0")/bench-common.sh"
 image=${1:?usage: bench-convert.sh IMAGE.qcow2 [RUNS]}
 runs=${2:-7}
-embr=${EMBR_IMG:-$(dirname "$0")/../../build/tools/embr-img}
-dir=$(mktemp -d "${TMPDIR:-/tmp}/embr-bench-convert.XXXXXX")
-trap 'rm -rf "$dir"' EXIT
 
 # times COMMAND...: prints its wall time, and user and system time
 times()
@@ -24,11 +20,8 @@ times()
     { time ${RUN:-} "$@" >/dev/null; } 2>&1 | awk '{ print $1, $2 + $3 }'
 }
 
-# median FIELD FILE
-median()
-{
-    cut -d' ' -f"$1" "$2" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
-}
+# field NUMBER FILE: the median of a column
+field() { cut -d' ' -f"$1" "$2" | median; }
 
 # bench NAME OURS THEIRS: to raw, from the image in OURS and from that in THEIRS
 bench()
@@ -43,8 +36,8 @@ bench()
         rm -f "$dir/out.raw"
         times qemu-img convert -O raw "$3" "$dir/out.raw" >>"$dir/theirs"
     done
-    awk -v n="$1" -v a="$(median 1 "$dir/ours")" -v b="$(median 1 "$dir/theirs")" \
-        -v c="$(median 2 "$dir/ours")" -v d="$(median 2 "$dir/theirs")" 'BEGIN {
+    awk -v n="$1" -v a="$(field 1 "$dir/ours")" -v b="$(field 1 "$dir/theirs")" \
+        -v c="$(field 2 "$dir/ours")" -v d="$(field 2 "$dir/theirs")" 'BEGIN {
             printf "%-22s embr-img %6.2f s (CPU %5.2f)   qemu-img %6.2f s (CPU %5.2f)   " \
                    "ratio %.2f (CPU %.2f)\n", n, a, c, b, d, a / b, c / d }'
 }

@@ -6,26 +6,9 @@
 #
 # fls reads raw disks only; for any other image it gets a raw copy, made beforehand.
 # Runs alternate between the two programs; medians count.  The page cache is warmed first.
-set -euo pipefail
-
+source "$(dirname "$0")/bench-common.sh"
 image=${1:?usage: bench-ls.sh IMAGE [RUNS]}
 runs=${2:-11}
-embr=${EMBR_IMG:-$(dirname "$0")/../../build/tools/embr-img}
-dir=$(mktemp -d "${TMPDIR:-/tmp}/embr-bench-ls.XXXXXX")
-trap 'rm -rf "$dir"' EXIT
-
-# seconds COMMAND...: prints its wall time
-seconds()
-{
-    local start=$EPOCHREALTIME
-    "$@" >"$dir/out" 2>"$dir/err"
-    awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.4f\n", b - a }'
-}
-
-median()
-{
-    sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
-}
 
 raw=$image
 if ! "$embr" info --output=json "$image" | grep -q '"format": "raw"'; then
@@ -55,9 +38,8 @@ for ((i = 0; i < runs; i++)); do
     done
     seconds fls_all >>"$dir/theirs"
 done
-echo "$(wc -l <"$dir/out") files to fls"
+echo "$(wc -l <"$dir/stdout") files to fls"
 theirs=$(median <"$dir/theirs")
 for options in -R -lR "-R --output=json"; do
-    awk -v n="$options" -v a="$(median <"$dir/ours${options// /}")" -v b="$theirs" \
-        'BEGIN { printf "ls %-18s embr-img %7.4f s   fls -r %7.4f s   ratio %.2f\n", n, a, b, a / b }'
+    ratio "ls $options, and fls -r" "$(median <"$dir/ours${options// /}")" "$theirs" s
 done
