@@ -102,15 +102,22 @@ static int coroutine_fn engram_co_block_status(BlockDriverState *bs, int64_t off
 {
     EngramState *s = bs->opaque;
     GError *error = NULL;
+    EngramContent content;
     uint64_t n;
-    bool zero;
 
-    if (!engram_reader_co_status(s->reader, offset, bytes, &zero, &n, &error)) {
+    if (!engram_reader_co_status(s->reader, offset, bytes, &content, &n, &error)) {
         return note(bs, error);
     }
     *pnum = n;
-    return zero ? BDRV_BLOCK_ZERO | BDRV_BLOCK_ALLOCATED
-                : BDRV_BLOCK_DATA | BDRV_BLOCK_ALLOCATED | BDRV_BLOCK_COMPRESSED;
+    switch (content) {
+    case ENGRAM_CONTENT_DROPPED:
+        return 0;
+    case ENGRAM_CONTENT_ZERO:
+        return BDRV_BLOCK_ZERO | BDRV_BLOCK_ALLOCATED;
+    case ENGRAM_CONTENT_DATA:
+        break;
+    }
+    return BDRV_BLOCK_DATA | BDRV_BLOCK_ALLOCATED | BDRV_BLOCK_COMPRESSED;
 }
 
 static char *hex(const uint8_t *bytes, size_t len)

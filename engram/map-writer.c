@@ -15,6 +15,9 @@ enum {
     FRAMES_MAX     = 1 << 16,       /* in a map, which numbers them with 16 bits */
 };
 
+/* What a range that is not kept has for a frame. */
+#define DROPPED UINT32_MAX
+
 /* A range, as it is sorted. */
 typedef struct MapRange {
     uint64_t offset;
@@ -41,7 +44,7 @@ struct MapWriter {
     EVP_MD_CTX *segment_hash;
     EVP_MD_CTX *root_hash;
     uint8_t zero_digest[EVP_MAX_MD_SIZE];   /* of a whole segment of zeroes */
-    uint64_t data_bytes;
+    uint64_t data_bytes, dropped_bytes;
 };
 
 /* Of ranges that begin together the longest comes first, which makes the others
@@ -122,6 +125,18 @@ bool map_writer_add(MapWriter *m, uint64_t offset, uint32_t length, CodebookPlac
     return record_sorter_add(m->ranges, &range, errp);
 }
 
+bool map_writer_add_dropped(MapWriter *m, uint64_t offset, uint32_t length, GError **errp)
+{
+    MapRange range = { .offset = offset, .length = length, .place.frame = DROPPED };
+
+    return record_sorter_add(m->ranges, &range, errp);
+}
+
+static bool is_dropped(const MapRange *range)
+{
+    return range->place.frame == DROPPED;
+}
+
 static uint64_t segment_bytes(const MapWriter *m, uint64_t segment)
 {
     uint64_t left = m->virtual_size - (segment << m->segment_bits);
@@ -152,6 +167,7 @@ static void hash_range(EVP_MD_CTX *ctx, const MapRange *range)
     EVP_DigestUpdate(ctx, range->digest, ENGRAM_DIGEST_BYTES);
 }
 
+/* What is dropped is zeroes to the digest. */
 static void hash_map(MapWriter *m, uint64_t bytes, uint8_t *digest)
 {
     uint64_t pos = 0;
@@ -160,6 +176,9 @@ static void hash_map(MapWriter *m, uint64_t bytes, uint8_t *digest)
     for (guint i = 0; i < m->entries->len; i++) {
         const MapRange *range = &g_array_index(m->entries, MapRange, i);
 
+        if (is_dropped(range)) {
+            continue;
+        }
         if (range->offset > pos) {
             hash_zero(m->segment_hash, range->offset - pos);
         }
@@ -198,6 +217,12 @@ typedef struct MapColumns {
 static void add_zero_entry(MapColumns *c, uint32_t length)
 {
     le32_store(c->lengths + 4 * c->n++, length); /* kind 0, and zeroes elsewhere */
+}
+
+static void add_dropped_entry(MapColumns *c, uint32_t length)
+{
+    c->kinds[c->n] = ENGRAM_MAP_DROPPED;
+    add_zero_entry(c, length);
 }
 
 static void add_chunk_entry(MapColumns *c, const MapRange *range, uint16_t frame)
@@ -255,7 +280,9 @@ static bool build_map(MapWriter *m, uint64_t bytes, GError **errp)
     g_hash_table_remove_all(m->frame_indexes);
     g_byte_array_append(m->raw, (const uint8_t *)&head, sizeof(head));
     for (guint i = 0; i < m->entries->len; i++) {
-        frames[i] = frame_index(m, &g_array_index(m->entries, MapRange, i));
+        const MapRange *range = &g_array_index(m->entries, MapRange, i);
+
+        frames[i] = is_dropped(range) ? 0 : frame_index(m, range);
     }
     ((EngramMapHeader *)m->raw->data)->frames =
         le32_make(g_hash_table_size(m->frame_indexes));
@@ -274,7 +301,11 @@ static bool build_map(MapWriter *m, uint64_t bytes, GError **errp)
         if (range->offset > pos) {
             add_zero_entry(&c, range->offset - pos);
         }
-        add_chunk_entry(&c, range, frames[i]);
+        if (is_dropped(range)) {
+            add_dropped_entry(&c, range->length);
+        } else {
+            add_chunk_entry(&c, range, frames[i]);
+        }
         pos = range->offset + range->length;
     }
     if (pos < bytes) {
@@ -328,6 +359,16 @@ static bool coroutine_fn co_end_segment(MapWriter *m, GError **errp)
     return m->segments->len < ENGRAM_SEGMENTS_PER_PAGE || co_end_page(m, errp);
 }
 
+/* range is more of what last is. */
+static bool continues(const MapRange *last, const MapRange *range)
+{
+    if (is_dropped(last) || is_dropped(range)) {
+        return is_dropped(last) && is_dropped(range);
+    }
+    return last->skip + last->length == range->skip &&
+           memcmp(last->digest, range->digest, ENGRAM_DIGEST_BYTES) == 0;
+}
+
 /* range->offset counts from the segment's start. */
 static void add_to_segment(MapWriter *m, const MapRange *range)
 {
@@ -335,10 +376,8 @@ static void add_to_segment(MapWriter *m, const MapRange *range)
     MapRange *last =
         entries->len ? &g_array_index(entries, MapRange, entries->len - 1) : NULL;
 
-    m->data_bytes += range->length;
-    if (last && last->offset + last->length == range->offset &&
-        last->skip + last->length == range->skip &&
-        memcmp(last->digest, range->digest, ENGRAM_DIGEST_BYTES) == 0) {
+    *(is_dropped(range) ? &m->dropped_bytes : &m->data_bytes) += range->length;
+    if (last && last->offset + last->length == range->offset && continues(last, range)) {
         last->length += range->length;
         return;
     }
@@ -441,5 +480,6 @@ bool coroutine_fn map_writer_co_finish(MapWriter *m, const FrameWriter *frames,
     EVP_DigestFinal_ex(m->root_hash, digest, NULL);
     memcpy(result->root_digest, digest, ENGRAM_DIGEST_BYTES);
     result->data_bytes = m->data_bytes;
+    result->dropped_bytes = m->dropped_bytes;
     return co_write_root(m, &result->root, errp);
 }

@@ -24,10 +24,14 @@ bool map_writer_add(MapWriter *m, uint64_t offset, uint32_t length, CodebookPlac
                     uint32_t skip, const uint8_t digest[ENGRAM_DIGEST_BYTES],
                     GError **errp);
 
+/* Bytes [offset, offset + length) of the disk are not kept. */
+bool map_writer_add_dropped(MapWriter *m, uint64_t offset, uint32_t length, GError **errp);
+
 typedef struct MapWriterResult {
     EngramRef root;
     uint8_t root_digest[ENGRAM_DIGEST_BYTES];
-    uint64_t data_bytes; /* of the disk that are in chunks; the rest is zero */
+    uint64_t data_bytes;            /* of the disk that are in chunks */
+    uint64_t dropped_bytes;         /* that are not kept; the rest is zero */
 } MapWriterResult;
 
 /* Writes maps, segments and the map root. All frames have been written. */

@@ -354,20 +354,33 @@ bool coroutine_fn engram_reader_co_read(EngramReader *r, uint64_t offset, uint64
     return true;
 }
 
+static EngramContent entry_content(const EngramMap *map, uint32_t entry)
+{
+    switch (map->kinds[entry]) {
+    case ENGRAM_MAP_ZERO:
+        return ENGRAM_CONTENT_ZERO;
+    case ENGRAM_MAP_DROPPED:
+        return ENGRAM_CONTENT_DROPPED;
+    default:
+        return ENGRAM_CONTENT_DATA;
+    }
+}
+
 /* The run of one kind that begins at byte pos of the segment; returns its end. */
-static uint32_t run_in_map(const EngramMap *map, uint32_t pos, bool *zero)
+static uint32_t run_in_map(const EngramMap *map, uint32_t pos, EngramContent *content)
 {
     uint32_t entry = engram_map_find(map, pos);
 
-    *zero = engram_map_is_zero(map, entry);
-    while (entry + 1 < map->n && engram_map_is_zero(map, entry + 1) == *zero) {
+    *content = entry_content(map, entry);
+    while (entry + 1 < map->n && entry_content(map, entry + 1) == *content) {
         entry++;
     }
     return map->starts[entry + 1];
 }
 
 bool coroutine_fn engram_reader_co_status(EngramReader *r, uint64_t offset, uint64_t bytes,
-                                          bool *zero, uint64_t *pnum, GError **errp)
+                                          EngramContent *content, uint64_t *pnum,
+                                          GError **errp)
 {
     uint64_t end = offset + bytes, pos = offset;
     unsigned maps = 0;
@@ -378,13 +391,13 @@ bool coroutine_fn engram_reader_co_status(EngramReader *r, uint64_t offset, uint
         uint64_t run_end = segment_start + engram_map_top_segment_bytes(&r->top, segment);
         uint64_t segment_end = run_end;
         CachedObject *map;
-        bool is_zero = true;
+        EngramContent found = ENGRAM_CONTENT_ZERO;
 
         if (!engram_reader_co_map(r, segment, &map, errp)) {
             return false;
         }
         if (map) {
-            run_end = segment_start + run_in_map(map->value, pos - segment_start, &is_zero);
+            run_end = segment_start + run_in_map(map->value, pos - segment_start, &found);
             object_cache_put(r->maps, map);
             maps++;
         } else {
@@ -394,8 +407,8 @@ bool coroutine_fn engram_reader_co_status(EngramReader *r, uint64_t offset, uint
             segment_end = run_end;
         }
         if (pos == offset) {
-            *zero = is_zero;
-        } else if (is_zero != *zero) {
+            *content = found;
+        } else if (found != *content) {
             break;
         }
         pos = run_end;

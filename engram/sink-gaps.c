@@ -20,6 +20,7 @@ typedef struct GapVolume {
 struct SinkGaps {
     BlockBackend *disk;
     const ProfileSet *profiles;
+    bool drop_free_space;
     GArray *volumes;                /* of GapVolume, in order of offset */
     RecordSorter *covered;          /* of Range */
     uint64_t pos;
@@ -29,6 +30,7 @@ struct SinkGaps {
     bool status_zero;
     uint64_t use_end;               /* what [pos, use_end) is for is known */
     unsigned profile;
+    bool is_free;
 };
 
 static int compare_ranges(const void *a, const void *b)
@@ -39,12 +41,13 @@ static int compare_ranges(const void *a, const void *b)
 }
 
 SinkGaps *sink_gaps_new(BlockBackend *disk, const ProfileSet *profiles,
-                        const char *spool_dir)
+                        bool drop_free_space, const char *spool_dir)
 {
     SinkGaps *g = g_new0(SinkGaps, 1);
 
     g->disk = disk;
     g->profiles = profiles;
+    g->drop_free_space = drop_free_space;
     g->volumes = g_array_new(FALSE, FALSE, sizeof(GapVolume));
     g->covered =
         record_sorter_new(sizeof(Range), compare_ranges, SORT_BYTES, spool_dir);
@@ -206,6 +209,7 @@ static void coroutine_fn co_find_use(SinkGaps *g)
         }
     }
     g->use_end = end;
+    g->is_free = content == PROFILE_CONTENT_FREE_SPACE;
     g->profile = profile_for_content(g->profiles, content);
 }
 
@@ -253,6 +257,7 @@ int coroutine_fn sink_gaps_co_next(SinkGaps *g, SinkUnit *unit, GError **errp)
             .file = SINK_NO_FILE,
             .size = end - g->pos,
             .profile = g->profile,
+            .dropped = g->is_free && g->drop_free_space,
         };
         g->pos = end;
         return 1;

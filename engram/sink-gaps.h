@@ -13,7 +13,7 @@ typedef struct SinkGaps SinkGaps;
 
 /* disk and profiles stay the caller's. */
 SinkGaps *sink_gaps_new(BlockBackend *disk, const ProfileSet *profiles,
-                        const char *spool_dir);
+                        bool drop_free_space, const char *spool_dir);
 void sink_gaps_free(SinkGaps *g);
 
 /* What is known of [offset, offset + size): fs (may be NULL: not known what is there)

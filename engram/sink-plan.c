@@ -513,7 +513,8 @@ SinkPlan *coroutine_fn sink_plan_co_new(const SinkPlanOptions *options, GError *
 
     p->opt = *options;
     p->filesystems = g_ptr_array_new_with_free_func((GDestroyNotify)fs_free);
-    p->gaps = sink_gaps_new(options->disk, options->profiles, options->spool_dir);
+    p->gaps = sink_gaps_new(options->disk, options->profiles, options->drop_free_space,
+                            options->spool_dir);
     p->extents = record_sorter_new(sizeof(ExtentRecord), compare_extents, SORT_BYTES,
                                    options->spool_dir);
     p->claims_left = blk_length(options->disk);

@@ -18,6 +18,7 @@ typedef struct SinkPlanOptions {
     BlockBackend *disk;
     const ProfileSet *profiles;
     const Chunker *chunker;
+    bool drop_free_space;
     ManifestWriter *manifest; /* gets all files, with the content of those that are
                                  not read from the device */
     SinkContents *contents;

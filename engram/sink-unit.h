@@ -29,6 +29,7 @@ typedef struct SinkUnit {
     uint32_t size;                  /* bytes of content, holes included */
     uint8_t profile;
     bool whole;                     /* it is all of the file's content */
+    bool dropped;                   /* free space that is not to be stored */
 } SinkUnit;
 
 /* A run of a unit's content that lies in one piece on the device. */

@@ -27,6 +27,8 @@ typedef struct Sink {
     ObjectWriter out;
     ManifestWriter *manifest;
     SinkPlan *plan;
+    bool drop_free_space;
+    uint64_t dropped_ranges;
     int64_t next_path_us;
     /* Jobs under way. */
     GPtrArray *idle;                    /* of SinkJob */
@@ -111,6 +113,13 @@ static void start_job(Sink *s, SinkJob *job)
     coroutine_enter(coroutine_create(co_run_job, run));
 }
 
+static bool drop_unit(Sink *s, const SinkUnit *unit, GError **errp)
+{
+    s->dropped_ranges++;
+    progress_add(s->progress, unit->size);
+    return map_writer_add_dropped(s->e.map, unit->address, unit->size, errp);
+}
+
 /* Fills jobs with units and sends them off. */
 static void coroutine_fn co_fill_jobs(Sink *s)
 {
@@ -122,7 +131,12 @@ static void coroutine_fn co_fill_jobs(Sink *s)
 
     while (!s->error &&
            (ret = sink_plan_co_next(s->plan, &unit, extents, &error)) > 0) {
-        if (!sink_job_add(job, &unit, extents)) {
+        if (unit.dropped) {
+            if (!drop_unit(s, &unit, &error)) {
+                ret = -1;
+                break;
+            }
+        } else if (!sink_job_add(job, &unit, extents)) {
             start_job(s, job);
             job = co_take_job(s);
             bool fits = sink_job_add(job, &unit, extents);
@@ -161,14 +175,17 @@ static EngramChunkStats *chunk_stats(uint64_t chunks, uint64_t bytes)
     return stats;
 }
 
-static char *make_info(const Sink *s, uint64_t data_bytes)
+static char *make_info(const Sink *s, const MapWriterResult *map)
 {
     g_autoptr(EngramImageStats) stats = engram_image_stats_new0();
-    uint64_t zero = blk_length(s->e.disk) - data_bytes;
+    uint64_t zero = blk_length(s->e.disk) - map->data_bytes - map->dropped_bytes;
 
     stats->same = chunk_stats(s->e.same_chunks, s->e.same_bytes);
     stats->verbatim = chunk_stats(s->e.verbatim_chunks, s->e.verbatim_bytes);
     stats->zero = chunk_stats(zero / SINK_BLOCK_BYTES, zero);
+    if (map->dropped_bytes) {
+        stats->dropped = chunk_stats(s->dropped_ranges, map->dropped_bytes);
+    }
     stats->profiles = frame_writer_stats(s->e.frames);
     return engram_image_stats_to_json_text(stats, false);
 }
@@ -189,7 +206,7 @@ static bool coroutine_fn co_write_image(Sink *s, const char *name,
     if (!map_writer_co_finish(s->e.map, s->e.frames, &s->out, &map, errp)) {
         return false;
     }
-    g_autofree char *info = make_info(s, map.data_bytes);
+    g_autofree char *info = make_info(s, &map);
     EngramImageRecord record = {
         .virtual_size = le64_make(virtual_size),
         .created_ns = le64_make(now_ns()),
@@ -346,6 +363,7 @@ static bool coroutine_fn co_plan(Sink *s, GError **errp)
         .disk = s->e.disk,
         .profiles = s->e.profiles,
         .chunker = s->e.chunker,
+        .drop_free_space = s->drop_free_space,
         .manifest = s->manifest,
         .contents = s->e.contents,
         .spool_dir = dir,
@@ -430,6 +448,7 @@ bool coroutine_fn engram_sink_co_encode(BlockDriverState *src, const char *path,
     s.idle = g_ptr_array_new_with_free_func((GDestroyNotify)sink_job_free);
     co_semaphore_init(&s.room, thread_pool_max_threads(thread_pool_cpu()) + JOBS_AHEAD);
     co_queue_init(&s.turn);
+    s.drop_free_space = options->free_space == FREE_SPACE_MODE_DROP;
     s.e.disk = disk;
     s.e.profiles = profiles;
     s.e.chunker = &s.chunker;

@@ -33,7 +33,7 @@ static bool key_part_is_valid(const char *part)
         return false;
     }
     for (; *part; part++) {
-        if (!g_ascii_isalnum(*part) && *part != '-' && *part != '_') {
+        if (!g_ascii_isalnum(*part) && *part != '-') {
             return false;
         }
     }
@@ -71,6 +71,7 @@ static bool put(JsonObject *root, const char *key, const char *value, GError **e
     JsonNode *old;
 
     for (guint i = 0; i < n; i++) {
+        g_strdelimit(parts[i], "_", '-');
         if (!key_part_is_valid(parts[i])) {
             g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID, "'%s' is not a valid key",
                         key);

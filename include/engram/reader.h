@@ -33,10 +33,17 @@ bool coroutine_fn engram_reader_co_read(EngramReader *r, uint64_t offset, uint64
                                         const IOVector *iov, size_t iov_offset,
                                         GError **errp);
 
-/* Sets *zero (reads as zeroes, nothing stored) and *pnum, 1 to bytes, for which it
- * holds.  Runs are merged as far as that is cheap. */
+typedef enum EngramContent {
+    ENGRAM_CONTENT_DATA,
+    ENGRAM_CONTENT_ZERO,        /* it is zeroes; nothing is stored */
+    ENGRAM_CONTENT_DROPPED,     /* it was not kept; reads as zeroes */
+} EngramContent;
+
+/* Sets *content and *pnum, 1 to bytes, for which it holds.  Runs are merged as far as
+ * that is cheap. */
 bool coroutine_fn engram_reader_co_status(EngramReader *r, uint64_t offset, uint64_t bytes,
-                                          bool *zero, uint64_t *pnum, GError **errp);
+                                          EngramContent *content, uint64_t *pnum,
+                                          GError **errp);
 
 typedef struct EngramReaderStats {
     uint64_t frames_decoded;

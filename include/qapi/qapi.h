@@ -110,7 +110,7 @@ void *qapi_object_from_json_text(const QapiType *type, const char *text, gssize 
 /*
  * From "driver=qcow2,file.filename=a,,b.qcow2,l2-cache-size=2M": a dot enters an
  * object, a number is an index of a list, two commas are one in the value; of a
- * key given twice the last counts.  on, yes, true and off, no, false are booleans.
+ * key given twice the last counts; '_' in keys means '-'.  on, yes, true and off, no, false are booleans.
  * implied_key (NULL: none) is the key of a first value without "KEY=".
  */
 void *qapi_object_from_keyval(const QapiType *type, const char *keyval,
