@@ -3,7 +3,7 @@
  */
 #include "engram/sink-gaps.h"
 
-#include "util/error.h"
+#include "engram/sink-status.h"
 #include "util/units.h"
 
 enum { SORT_BYTES = 8 << 20 };
@@ -18,7 +18,6 @@ typedef struct GapVolume {
 } GapVolume;
 
 struct SinkGaps {
-    BlockBackend *disk;
     const ProfileSet *profiles;
     bool drop_free_space;
     GArray *volumes;                /* of GapVolume, in order of offset */
@@ -26,8 +25,7 @@ struct SinkGaps {
     uint64_t pos;
     Range next;                     /* covered, behind pos or around it */
     bool has_next;
-    uint64_t status_end;            /* the block status up to here is known */
-    bool status_zero;
+    SinkStatus status;
     uint64_t use_end;               /* what [pos, use_end) is for is known */
     unsigned profile;
     bool is_free;
@@ -45,7 +43,7 @@ SinkGaps *sink_gaps_new(BlockBackend *disk, const ProfileSet *profiles,
 {
     SinkGaps *g = g_new0(SinkGaps, 1);
 
-    g->disk = disk;
+    g->status.disk = disk;
     g->profiles = profiles;
     g->drop_free_space = drop_free_space;
     g->volumes = g_array_new(FALSE, FALSE, sizeof(GapVolume));
@@ -73,7 +71,7 @@ static gint compare_volumes(gconstpointer a, gconstpointer b)
 
 void sink_gaps_add_volume(SinkGaps *g, uint64_t offset, uint64_t size, Filesystem *fs)
 {
-    uint64_t disk = blk_length(g->disk);
+    uint64_t disk = blk_length(g->status.disk);
     GapVolume volume = {offset,
                         offset < disk ? offset + MIN(size, disk - offset) : offset, fs};
 
@@ -101,49 +99,22 @@ bool sink_gaps_start(SinkGaps *g, GError **errp)
     return record_sorter_finish(g->covered, errp) && load_next(g, errp);
 }
 
-/* Finds out what the disk has at pos, behind what was asked for before: zeroes or data,
- * and up to where. */
-static bool coroutine_fn co_find_status(SinkGaps *g, uint64_t pos, GError **errp)
-{
-    int64_t n = 0;
-
-    if (pos < g->status_end) {
-        return true;
-    }
-    int ret = blk_co_block_status(g->disk, pos, blk_length(g->disk) - pos, &n);
-    if (ret < 0 || n <= 0) {
-        GError *error = bdrv_take_error(blk_bs(g->disk));
-        if (error) {
-            g_propagate_error(errp, error);
-        } else {
-            error_set_errno(
-                errp, ret < 0 ? -ret : EIO,
-                "%s: error while asking for block status at offset 0x%" PRIx64,
-                blk_name(g->disk), pos);
-        }
-        return false;
-    }
-    g->status_zero = ret & BDRV_BLOCK_ZERO;
-    g->status_end = pos + n;
-    return true;
-}
-
 /* Where the whole blocks end that are known to be zero at pos; it is at most end, where
  * the last one may be cut.  Not behind pos: there are none. */
 static uint64_t zeroes_end(const SinkGaps *g, uint64_t pos, uint64_t end)
 {
-    if (!g->status_zero) {
+    if (!g->status.zero) {
         return pos;
     }
-    return g->status_end < end ? round_down_pow2(g->status_end, SINK_BLOCK_BYTES) : end;
+    return g->status.end < end ? round_down_pow2(g->status.end, SINK_BLOCK_BYTES) : end;
 }
 
 /* Cuts *end to where the blocks behind g->pos end that may not be zero.  Where chunks
  * are cut must not depend on how finely a source knows its zeroes. */
 static bool coroutine_fn co_find_data_end(SinkGaps *g, uint64_t *end, GError **errp)
 {
-    for (uint64_t pos = g->pos; pos < *end; pos = g->status_end) {
-        if (!co_find_status(g, pos, errp)) {
+    for (uint64_t pos = g->pos; pos < *end; pos = g->status.end) {
+        if (!sink_status_co_find(&g->status, pos, errp)) {
             return false;
         }
         uint64_t start = round_up_pow2(pos, SINK_BLOCK_BYTES);
@@ -179,7 +150,7 @@ static const GapVolume *find_volume(const SinkGaps *g, uint64_t pos, uint64_t *e
 /* Finds out what the disk at g->pos is for. */
 static void coroutine_fn co_find_use(SinkGaps *g)
 {
-    uint64_t end = blk_length(g->disk);
+    uint64_t end = blk_length(g->status.disk);
     ProfileContent content = PROFILE_CONTENT_FS_METADATA;
 
     if (g->pos < g->use_end) {
@@ -227,7 +198,7 @@ static bool skip_covered(SinkGaps *g, GError **errp)
 
 int coroutine_fn sink_gaps_co_next(SinkGaps *g, SinkUnit *unit, GError **errp)
 {
-    const uint64_t disk = blk_length(g->disk);
+    const uint64_t disk = blk_length(g->status.disk);
 
     for (;;) {
         if (!skip_covered(g, errp)) {
@@ -236,7 +207,7 @@ int coroutine_fn sink_gaps_co_next(SinkGaps *g, SinkUnit *unit, GError **errp)
         if (g->pos >= disk) {
             return 0;
         }
-        if (!co_find_status(g, g->pos, errp)) {
+        if (!sink_status_co_find(&g->status, g->pos, errp)) {
             return -1;
         }
         uint64_t end = g->has_next ? MIN(g->next.offset, disk) : disk;

@@ -4,6 +4,7 @@
 #include "engram/sink-plan.h"
 
 #include "engram/sink-read.h"
+#include "engram/sink-status.h"
 #include "fs/ino-set.h"
 #include "qapi/qapi-visit.h"
 #include "util/error.h"
@@ -41,6 +42,7 @@ struct SinkPlan {
     uint64_t data_bytes;
     uint64_t claims_left;           /* bytes that files may still claim to be theirs */
     SinkReader reader;
+    SinkStatus status;
     /* The merge. */
     ExtentRecord next;
     bool has_next;
@@ -480,24 +482,13 @@ static bool coroutine_fn co_load_gap(SinkPlan *p, GError **errp)
 
 static bool coroutine_fn co_count_data(SinkPlan *p, GError **errp)
 {
-    int64_t length = blk_length(p->opt.disk), n;
+    uint64_t length = blk_length(p->opt.disk);
 
-    for (int64_t pos = 0; pos < length; pos += n) {
-        int ret = blk_co_block_status(p->opt.disk, pos, length - pos, &n);
-
-        if (ret < 0) {
-            GError *error = bdrv_take_error(blk_bs(p->opt.disk));
-            if (error) {
-                g_propagate_error(errp, error);
-            } else {
-                error_set_errno(errp, -ret,
-                                "%s: error while asking for block status at "
-                                "offset 0x%" PRIx64,
-                                blk_name(p->opt.disk), (uint64_t)pos);
-            }
+    for (uint64_t pos = 0; pos < length; pos = p->status.end) {
+        if (!sink_status_co_find(&p->status, pos, errp)) {
             return false;
         }
-        p->data_bytes += ret & BDRV_BLOCK_ZERO ? 0 : n;
+        p->data_bytes += p->status.zero ? 0 : p->status.end - pos;
     }
     return true;
 }
@@ -517,6 +508,7 @@ SinkPlan *coroutine_fn sink_plan_co_new(const SinkPlanOptions *options, GError *
                             options->spool_dir);
     p->extents = record_sorter_new(sizeof(ExtentRecord), compare_extents, SORT_BYTES,
                                    options->spool_dir);
+    p->status.disk = options->disk;
     p->claims_left = blk_length(options->disk);
     p->reader = (SinkReader){
         .profiles = options->profiles,
@@ -550,8 +542,48 @@ void sink_plan_free(SinkPlan *p)
     g_free(p);
 }
 
+static void append_extent(GArray *extents, const ExtentRecord *record, uint32_t start,
+                          uint32_t end)
+{
+    SinkExtent extent = { record->device_offset + (start - record->offset), start,
+                          end - start };
+
+    if (start < end) {
+        g_array_append_val(extents, extent);
+    }
+}
+
+/* What has to be read of a record: without the blocks that are known to be zero, which
+ * would be taken out anyway. */
+static bool coroutine_fn co_add_record(SinkPlan *p, const ExtentRecord *record,
+                                       GArray *extents, GError **errp)
+{
+    uint32_t pos = record->offset, end = record->offset + record->length;
+    uint32_t data = pos;            /* what may not be zero begins there */
+
+    while (pos < end) {
+        uint64_t device_pos = record->device_offset + (pos - record->offset);
+
+        if (!sink_status_co_find(&p->status, device_pos, errp)) {
+            return false;
+        }
+        uint32_t next = pos + MIN(p->status.end - device_pos, end - pos);
+        uint32_t hole = round_up_pow2(pos, SINK_BLOCK_BYTES);
+        uint32_t hole_end =
+            next == record->size ? next : round_down_pow2(next, SINK_BLOCK_BYTES);
+        if (p->status.zero && hole < hole_end) {
+            append_extent(extents, record, data, hole);
+            data = hole_end;
+        }
+        pos = next;
+    }
+    append_extent(extents, record, data, end);
+    return true;
+}
+
 /* The records of the next unit of a file. */
-static bool take_file_unit(SinkPlan *p, SinkUnit *unit, GArray *extents, GError **errp)
+static bool coroutine_fn co_take_file_unit(SinkPlan *p, SinkUnit *unit, GArray *extents,
+                                           GError **errp)
 {
     const ExtentRecord first = p->next;
 
@@ -564,10 +596,7 @@ static bool take_file_unit(SinkPlan *p, SinkUnit *unit, GArray *extents, GError 
     };
     while (p->has_next && p->next.file == first.file &&
            p->next.address == first.address) {
-        SinkExtent extent = { p->next.device_offset, p->next.offset, p->next.length };
-
-        g_array_append_val(extents, extent);
-        if (!load_next(p, errp)) {
+        if (!co_add_record(p, &p->next, extents, errp) || !load_next(p, errp)) {
             return false;
         }
     }
@@ -579,7 +608,7 @@ int coroutine_fn sink_plan_co_next(SinkPlan *p, SinkUnit *unit, GArray *extents,
 {
     g_array_set_size(extents, 0);
     if (p->has_next && (!p->has_gap || p->next.key <= p->gap.address)) {
-        return take_file_unit(p, unit, extents, errp) ? 1 : -1;
+        return co_take_file_unit(p, unit, extents, errp) ? 1 : -1;
     }
     if (!p->has_gap) {
         return 0;

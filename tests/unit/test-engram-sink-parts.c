@@ -77,25 +77,70 @@ START_TEST(test_small_units)
 }
 END_TEST
 
-/* A filesystem with one file, of which the last SINK_SEGMENT_BYTES are encoded, or all. */
-enum { FILE_BYTES_LOG2 = 40 };
-static const uint64_t file_bytes = UINT64_C(1) << FILE_BYTES_LOG2;
-static bool all_encoded;
+/* A filesystem with one file, and nothing to read but its magic. */
+static const uint64_t file_bytes = UINT64_C(1) << 36;
+static const char magic[] = "one file";
+enum { ROOT = 1, FILE_INO = 12 };
 static unsigned n_reads;
+static enum {
+    CONTENT_WRITTEN,
+    CONTENT_ENCODED,
+    CONTENT_ENCODED_LAST,           /* SINK_SEGMENT_BYTES; before: unwritten */
+} content;
+
+static bool coroutine_fn one_file_co_probe(BlockBackend *blk, FsIdent *ident)
+{
+    char head[sizeof(magic)];
+
+    ident->type = "one-file";
+    return blk_co_pread(blk, 0, sizeof(head), head) >= 0 &&
+           memcmp(head, magic, sizeof(head)) == 0;
+}
+
+static bool coroutine_fn one_file_co_open(Filesystem *fs, GError **errp)
+{
+    fs->root = ROOT;
+    fs->block_size = 4096;
+    return true;
+}
+
+static bool coroutine_fn one_file_co_stat(Filesystem *fs, FsIno ino, FsStat *st,
+                                          GError **errp)
+{
+    *st = (FsStat){ .ino = ino, .nlink = 1, .mode = S_IFDIR };
+    if (ino == FILE_INO) {
+        st->mode = S_IFREG;
+        st->size = file_bytes;
+    }
+    return true;
+}
+
+static bool coroutine_fn one_file_co_readdir(Filesystem *fs, FsIno dir_ino,
+                                             FsDirBatch *batch, GError **errp)
+{
+    fs_dir_batch_add(batch, FILE_INO, 0, "file", 4);
+    batch->eof = true;
+    return true;
+}
 
 static bool coroutine_fn one_file_co_extents(Filesystem *fs, FsIno ino,
                                              uint64_t file_offset, unsigned max,
                                              GArray *list, GError **errp)
 {
     const uint64_t half = file_bytes / 2, last = file_bytes - SINK_SEGMENT_BYTES;
-    const FsExtent extents[] = {
-        { 0, 0, half, all_encoded ? FS_EXTENT_ENCODED : FS_EXTENT_UNWRITTEN },
-        { half, 0, last - half, all_encoded ? FS_EXTENT_ENCODED : FS_EXTENT_UNWRITTEN },
-        { last, 0, SINK_SEGMENT_BYTES, FS_EXTENT_ENCODED },
+    FsExtent extents[] = {
+        { 0, 4096, half, 0 },
+        { half, half + 4096, last - half, 0 },
+        { last, last + 4096, SINK_SEGMENT_BYTES, 0 },
     };
     unsigned n = 0;
 
     for (size_t i = 0; i < G_N_ELEMENTS(extents) && n < max; i++) {
+        if (content == CONTENT_ENCODED_LAST) {
+            extents[i].flags = i < 2 ? FS_EXTENT_UNWRITTEN : FS_EXTENT_ENCODED;
+        } else if (content == CONTENT_ENCODED) {
+            extents[i].flags = FS_EXTENT_ENCODED;
+        }
         if (extents[i].file_offset + extents[i].length > file_offset) {
             g_array_append_val(list, extents[i]);
             n++;
@@ -114,6 +159,10 @@ static bool coroutine_fn one_file_co_read(Filesystem *fs, FsIno ino, uint64_t of
 
 static const FsDriver one_file = {
     .name = "one-file",
+    .fs_co_probe = one_file_co_probe,
+    .fs_co_open = one_file_co_open,
+    .fs_co_stat = one_file_co_stat,
+    .fs_co_readdir = one_file_co_readdir,
     .fs_co_extents = one_file_co_extents,
     .fs_co_read = one_file_co_read,
 };
@@ -126,7 +175,7 @@ static GError *coroutine_fn co_read_it(uint64_t bytes_left)
     g_autoptr(BlockDriverState) bs = bdrv_new_memory(bytes, "disk");
     g_autoptr(BlockBackend) blk = blk_new(bs);
     Filesystem fs = { .drv = &one_file, .blk = blk };
-    SinkReadFile file = { .ino = 12, .size = file_bytes };
+    SinkReadFile file = { .ino = FILE_INO, .size = file_bytes };
     GError *damage = NULL;
     Chunker chunker;
 
@@ -140,11 +189,11 @@ static GError *coroutine_fn co_read_it(uint64_t bytes_left)
 /* What reads as zeroes for certain is not read, and no more than can be on a disk. */
 static void coroutine_fn co_large_files(void)
 {
-    all_encoded = false;
+    content = CONTENT_ENCODED_LAST;
     ck_assert_ptr_null(co_read_it(2 * SINK_SEGMENT_BYTES));
     ck_assert_uint_eq(n_reads, 2);
 
-    all_encoded = true;
+    content = CONTENT_ENCODED;
     g_autoptr(GError) damage = co_read_it(16 * SINK_SEGMENT_BYTES);
     ck_assert(g_error_matches(damage, EMBR_ERROR, EMBR_ERROR_LIMIT));
     ck_assert_ptr_nonnull(strstr(damage->message, "inode 12"));
@@ -249,6 +298,9 @@ START_TEST(test_unfinished_files)
 }
 END_TEST
 
+/* A disk that has a block of data, and zeroes which need not be read. */
+enum { DATA_BYTES = 4096 };
+
 static int coroutine_fn huge_co_open(BlockDriverState *bs,
                                      const BlockdevOptions *options, int flags,
                                      GError **errp)
@@ -260,7 +312,13 @@ static int coroutine_fn huge_co_preadv(BlockDriverState *bs, int64_t offset,
                                        int64_t bytes, const IOVector *iov,
                                        size_t iov_offset, BdrvRequestFlags flags)
 {
+    if (bytes > DATA_BYTES) {
+        return -EIO;
+    }
     iovector_memset(iov, iov_offset, 0, bytes);
+    if (offset == 0 && (size_t)bytes >= sizeof(magic)) {
+        iovector_from_buf(iov, iov_offset, magic, sizeof(magic));
+    }
     return 0;
 }
 
@@ -268,8 +326,8 @@ static int coroutine_fn huge_co_block_status(BlockDriverState *bs, int64_t offse
                                              int64_t bytes, int64_t *pnum, int64_t *map,
                                              BlockDriverState **file)
 {
-    *pnum = bytes;
-    return BDRV_BLOCK_ZERO;
+    *pnum = offset < DATA_BYTES ? MIN(bytes, DATA_BYTES - offset) : bytes;
+    return offset < DATA_BYTES ? BDRV_BLOCK_DATA : BDRV_BLOCK_ZERO;
 }
 
 static const BlockDriver bdrv_huge = {
@@ -279,18 +337,25 @@ static const BlockDriver bdrv_huge = {
     .bdrv_co_block_status = huge_co_block_status,
 };
 
+static bool coroutine_fn co_encode_huge(int64_t bytes, const char *path, GError **errp)
+{
+    g_autoptr(BlockDriverState) src = bdrv_new_node(&bdrv_huge, "huge", 0, NULL);
+    BlockdevCreateOptionsEngram options = { 0 };
+
+    src->total_bytes = bytes;
+    alarm(120);
+    bool ok = engram_sink_co_encode(src, path, &options, NULL, errp);
+    alarm(0);
+    return ok;
+}
+
 /* Larger than an engram can be: said at once. */
 static void coroutine_fn co_huge_disk(void)
 {
-    g_autoptr(BlockDriverState) src = bdrv_new_node(&bdrv_huge, "huge", 0, NULL);
     g_autofree char *path = g_build_filename(dir, "huge.engram", NULL);
-    BlockdevCreateOptionsEngram options = { 0 };
     g_autoptr(GError) error = NULL;
 
-    src->total_bytes = INT64_C(1) << 62;
-    alarm(60);
-    ck_assert(!engram_sink_co_encode(src, path, &options, NULL, &error));
-    alarm(0);
+    ck_assert(!co_encode_huge(INT64_C(1) << 62, path, &error));
     ck_assert(g_error_matches(error, EMBR_ERROR, EMBR_ERROR_LIMIT));
     ck_assert_ptr_nonnull(strstr(error->message, "too large for an engram"));
 }
@@ -298,6 +363,30 @@ static void coroutine_fn co_huge_disk(void)
 START_TEST(test_huge_disk)
 {
     run(co_huge_disk);
+}
+END_TEST
+
+/* A file on blocks that are known to be zero: they are not read. */
+static void coroutine_fn co_zero_file(void)
+{
+    g_autofree char *path = g_build_filename(dir, "zero.engram", NULL);
+    g_autoptr(GError) error = NULL;
+
+    content = CONTENT_WRITTEN;
+    ck_assert_msg(co_encode_huge(file_bytes + (1 << 20), path, &error), "%s",
+                  error ? error->message : "");
+    g_autoptr(BlockDriverState) bs = bdrv_co_open_image(path, NULL, 0, NULL);
+    g_autoptr(ImageInfo) info = bdrv_co_image_info(bs, NULL);
+    const ImageInfoSpecificEngram *own = info->format_specific->u.engram.data;
+    const EngramImageInfo *image = g_ptr_array_index(own->images, 0);
+    ck_assert_uint_eq(image->files, 2);
+    ck_assert_uint_eq(own->chunks, 1);
+    ck_assert_int_eq(g_unlink(path), 0);
+}
+
+START_TEST(test_zero_file)
+{
+    run(co_zero_file);
 }
 END_TEST
 
@@ -347,6 +436,7 @@ static Suite *parts_suite(void)
     tcase_add_test(t, test_large_files);
     tcase_add_test(t, test_unfinished_files);
     tcase_add_test(t, test_huge_disk);
+    tcase_add_test(t, test_zero_file);
     tcase_add_test(t, test_nested_ranges);
     suite_add_tcase(s, t);
     return s;
@@ -354,6 +444,7 @@ static Suite *parts_suite(void)
 
 int main(void)
 {
+    fs_register(&one_file);
     SRunner *runner = srunner_create(parts_suite());
 
     srunner_run_all(runner, CK_NORMAL);
