@@ -229,9 +229,9 @@ static void coroutine_fn co_check_segment(void *opaque)
     check_work_done(check);
 }
 
-/* A page of segments; adds their digests to ctx. */
+/* A page of segments, and its digest. */
 static bool coroutine_fn co_check_segments(Check *check, const EngramMapTop *top,
-                                           uint32_t page, EVP_MD_CTX *ctx)
+                                           uint32_t page, uint8_t *page_digest)
 {
     const EngramRef *ref = &top->pages[page];
     uint32_t n = engram_map_top_page_segments(top, page);
@@ -247,11 +247,13 @@ static bool coroutine_fn co_check_segments(Check *check, const EngramMapTop *top
                       n * sizeof(*segments));
         return false;
     }
+    g_autofree uint8_t *digests = g_malloc((size_t)n * ENGRAM_DIGEST_BYTES);
     for (uint32_t i = 0; i < n; i++) {
         uint64_t number = (uint64_t)page * ENGRAM_SEGMENTS_PER_PAGE + i;
         uint64_t bytes = engram_map_top_segment_bytes(top, number);
 
-        EVP_DigestUpdate(ctx, segments[i].digest, ENGRAM_DIGEST_BYTES);
+        memcpy(digests + (size_t)i * ENGRAM_DIGEST_BYTES, segments[i].digest,
+               ENGRAM_DIGEST_BYTES);
         if (!engram_ref_is_none(&segments[i].map)) {
             SegmentWork *work = g_new0(SegmentWork, 1);
 
@@ -267,27 +269,48 @@ static bool coroutine_fn co_check_segments(Check *check, const EngramMapTop *top
                           le64_get(ref->offset), number);
         }
     }
+    EVP_Digest(digests, (size_t)n * ENGRAM_DIGEST_BYTES, page_digest, NULL, EVP_sha256(),
+               NULL);
     return true;
 }
 
-/* Digests of the segments of a page that is not there. */
-static void add_zero_segments(const EngramMapTop *top, uint32_t page, EVP_MD_CTX *ctx)
+/* Digest of a page that is not there. */
+static void digest_zero_page(const EngramMapTop *top, uint32_t page, uint8_t *page_digest)
 {
     uint64_t first = (uint64_t)page * ENGRAM_SEGMENTS_PER_PAGE;
     uint32_t n = engram_map_top_page_segments(top, page);
-    uint8_t full[EVP_MAX_MD_SIZE], last[EVP_MAX_MD_SIZE];
+    g_autofree uint8_t *digests = g_malloc((size_t)n * ENGRAM_DIGEST_BYTES);
+    uint8_t full[EVP_MAX_MD_SIZE];
 
     digest_zero_segment(UINT64_C(1) << top->segment_bits, full);
-    digest_zero_segment(engram_map_top_segment_bytes(top, first + n - 1), last);
     for (uint32_t i = 0; i < n; i++) {
-        EVP_DigestUpdate(ctx, i + 1 < n ? full : last, ENGRAM_DIGEST_BYTES);
+        memcpy(digests + (size_t)i * ENGRAM_DIGEST_BYTES, full, ENGRAM_DIGEST_BYTES);
     }
+    digest_zero_segment(engram_map_top_segment_bytes(top, first + n - 1),
+                        digests + ((size_t)n - 1) * ENGRAM_DIGEST_BYTES);
+    EVP_Digest(digests, (size_t)n * ENGRAM_DIGEST_BYTES, page_digest, NULL, EVP_sha256(),
+               NULL);
+}
+
+/* A page, there or not, and its digest; zero_page: that of the first one without. */
+static bool coroutine_fn co_check_page(Check *check, const EngramMapTop *top,
+                                       uint32_t page, const uint8_t *zero_page,
+                                       uint8_t *page_digest)
+{
+    memcpy(page_digest, zero_page, ENGRAM_DIGEST_BYTES);
+    if (!engram_ref_is_none(&top->pages[page])) {
+        return co_check_segments(check, top, page, page_digest);
+    }
+    if (page + 1 == top->n_pages) {
+        digest_zero_page(top, page, page_digest);
+    }
+    return true;
 }
 
 static void coroutine_fn co_check_device_map(Check *check, const EngramImage *image)
 {
     g_autoptr(GError) error = NULL;
-    uint8_t text[32], digest[EVP_MAX_MD_SIZE];
+    uint8_t text[32], digest[EVP_MAX_MD_SIZE], zero_page[EVP_MAX_MD_SIZE];
     EngramMapTop top;
     bool complete = true;
 
@@ -302,12 +325,14 @@ static void coroutine_fn co_check_device_map(Check *check, const EngramImage *im
     le64_store(text + 16, top.virtual_size);
     le64_store(text + 24, top.segment_bits);
     EVP_DigestUpdate(ctx, text, sizeof(text));
+    if (top.n_pages) {
+        digest_zero_page(&top, 0, zero_page);
+    }
     for (uint32_t page = 0; page < top.n_pages; page++) {
-        if (engram_ref_is_none(&top.pages[page])) {
-            add_zero_segments(&top, page, ctx);
-        } else if (!co_check_segments(check, &top, page, ctx)) {
+        if (!co_check_page(check, &top, page, zero_page, digest)) {
             complete = false;
         }
+        EVP_DigestUpdate(ctx, digest, ENGRAM_DIGEST_BYTES);
     }
     check_co_wait_all(check);
     EVP_DigestFinal_ex(ctx, digest, NULL);

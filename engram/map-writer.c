@@ -42,8 +42,10 @@ struct MapWriter {
     GArray *pages;                  /* of EngramRef */
     uint64_t segment;               /* the one being filled */
     EVP_MD_CTX *segment_hash;
+    EVP_MD_CTX *page_hash;
     EVP_MD_CTX *root_hash;
     uint8_t zero_digest[EVP_MAX_MD_SIZE];   /* of a whole segment of zeroes */
+    uint8_t zero_page_digest[EVP_MAX_MD_SIZE];  /* of a whole page of these */
     uint64_t data_bytes, dropped_bytes;
 };
 
@@ -95,6 +97,7 @@ MapWriter *map_writer_new(uint64_t virtual_size, const char *spool_dir, GError *
     m->segments = g_array_new(FALSE, TRUE, sizeof(EngramSegment));
     m->pages = g_array_new(FALSE, TRUE, sizeof(EngramRef));
     m->segment_hash = EVP_MD_CTX_new();
+    m->page_hash = EVP_MD_CTX_new();
     m->root_hash = EVP_MD_CTX_new();
     return m;
 }
@@ -111,6 +114,7 @@ void map_writer_free(MapWriter *m)
     g_array_unref(m->segments);
     g_array_unref(m->pages);
     EVP_MD_CTX_free(m->segment_hash);
+    EVP_MD_CTX_free(m->page_hash);
     EVP_MD_CTX_free(m->root_hash);
     g_free(m);
 }
@@ -318,6 +322,7 @@ static bool build_map(MapWriter *m, uint64_t bytes, GError **errp)
 static bool coroutine_fn co_end_page(MapWriter *m, GError **errp)
 {
     EngramRef ref = { 0 };
+    uint8_t digest[EVP_MAX_MD_SIZE];
 
     if (m->page_has_map &&
         !object_writer_co_append(
@@ -325,9 +330,12 @@ static bool coroutine_fn co_end_page(MapWriter *m, GError **errp)
             m->segments->len * sizeof(EngramSegment), &ref, errp)) {
         return false;
     }
+    EVP_DigestFinal_ex(m->page_hash, digest, NULL);
+    EVP_DigestUpdate(m->root_hash, digest, ENGRAM_DIGEST_BYTES);
     g_array_append_val(m->pages, ref);
     g_array_set_size(m->segments, 0);
     m->page_has_map = false;
+    hash_start(m->page_hash);
     return true;
 }
 
@@ -352,7 +360,7 @@ static bool coroutine_fn co_end_segment(MapWriter *m, GError **errp)
         hash_map(m, bytes, digest);
     }
     memcpy(segment.digest, digest, ENGRAM_DIGEST_BYTES);
-    EVP_DigestUpdate(m->root_hash, segment.digest, ENGRAM_DIGEST_BYTES);
+    EVP_DigestUpdate(m->page_hash, segment.digest, ENGRAM_DIGEST_BYTES);
     g_array_append_val(m->segments, segment);
     g_array_set_size(m->entries, 0);
     m->segment++;
@@ -367,6 +375,32 @@ static bool continues(const MapRange *last, const MapRange *range)
     }
     return last->skip + last->length == range->skip &&
            memcmp(last->digest, range->digest, ENGRAM_DIGEST_BYTES) == 0;
+}
+
+/* A page of whole segments, of which none has been filled and all come before end. */
+static bool is_zero_page(const MapWriter *m, uint64_t end)
+{
+    uint64_t page_end = m->segment + ENGRAM_SEGMENTS_PER_PAGE;
+
+    return !m->segments->len && !m->entries->len && page_end <= end &&
+           page_end <= m->virtual_size >> m->segment_bits;
+}
+
+/* Goes on to that segment: those before it are complete. */
+static bool coroutine_fn co_go_to_segment(MapWriter *m, uint64_t segment, GError **errp)
+{
+    const EngramRef none = { 0 };
+
+    while (m->segment < segment) {
+        if (is_zero_page(m, segment)) {
+            EVP_DigestUpdate(m->root_hash, m->zero_page_digest, ENGRAM_DIGEST_BYTES);
+            g_array_append_val(m->pages, none);
+            m->segment += ENGRAM_SEGMENTS_PER_PAGE;
+        } else if (!co_end_segment(m, errp)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* range->offset counts from the segment's start. */
@@ -390,10 +424,8 @@ static bool coroutine_fn co_add_range(MapWriter *m, MapRange *range, GError **er
     while (range->length) {
         uint64_t segment = range->offset >> m->segment_bits;
 
-        while (m->segment < segment) {
-            if (!co_end_segment(m, errp)) {
-                return false;
-            }
+        if (!co_go_to_segment(m, segment, errp)) {
+            return false;
         }
         uint64_t start = segment << m->segment_bits;
         uint64_t n =
@@ -449,6 +481,19 @@ static bool coroutine_fn co_write_root(MapWriter *m, EngramRef *ref, GError **er
                                    raw->data, raw->len, ref, errp);
 }
 
+static void hash_zeroes(MapWriter *m)
+{
+    hash_start(m->segment_hash);
+    hash_zero(m->segment_hash, UINT64_C(1) << m->segment_bits);
+    EVP_DigestFinal_ex(m->segment_hash, m->zero_digest, NULL);
+    hash_start(m->page_hash);
+    for (int i = 0; i < ENGRAM_SEGMENTS_PER_PAGE; i++) {
+        EVP_DigestUpdate(m->page_hash, m->zero_digest, ENGRAM_DIGEST_BYTES);
+    }
+    EVP_DigestFinal_ex(m->page_hash, m->zero_page_digest, NULL);
+    hash_start(m->page_hash);
+}
+
 bool coroutine_fn map_writer_co_finish(MapWriter *m, const FrameWriter *frames,
                                        ObjectWriter *out, MapWriterResult *result,
                                        GError **errp)
@@ -458,21 +503,13 @@ bool coroutine_fn map_writer_co_finish(MapWriter *m, const FrameWriter *frames,
 
     m->frames = frames;
     m->out = out;
-    hash_start(m->segment_hash);
-    hash_zero(m->segment_hash, UINT64_C(1) << m->segment_bits);
-    EVP_DigestFinal_ex(m->segment_hash, m->zero_digest, NULL);
-
+    hash_zeroes(m);
     le64_store(text + 16, m->virtual_size);
     le64_store(text + 24, m->segment_bits);
     hash_start(m->root_hash);
     EVP_DigestUpdate(m->root_hash, text, sizeof(text));
-    if (!co_add_ranges(m, errp)) {
+    if (!co_add_ranges(m, errp) || !co_go_to_segment(m, n_segments, errp)) {
         return false;
-    }
-    while (m->segment < n_segments) {
-        if (!co_end_segment(m, errp)) {
-            return false;
-        }
     }
     if (m->segments->len && !co_end_page(m, errp)) {
         return false;

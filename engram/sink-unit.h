@@ -3,6 +3,8 @@
  *
  *     sink-plan     walks the volumes: which bytes of the disk are which file's
  *     sink-gaps     what lies between the files
+ *     sink-status   where the disk is known to be zero
+ *     sink-read     files that are not on the device as they are
  *     sink-job      reads some MiB of units, has them cut, encodes what is new
  *     sink-cut      zero blocks, chunks, identities, hypervectors
  *     sink-content  what the units of a file say of it as a whole

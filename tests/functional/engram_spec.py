@@ -297,7 +297,8 @@ def verify(engram):
             digests.append(found)
         root = hashlib.sha256(b'embr device map\0')
         root.update(struct.pack('<QQ', image['size'], image.get('segment_bits', 22)))
-        root.update(b''.join(digests))
+        for first in range(0, len(digests), 1024):
+            root.update(hashlib.sha256(b''.join(digests[first:first + 1024])).digest())
         need(root.digest() == image['digest'], 'root digest of %r', image['name'])
         list(files(engram, image))
 

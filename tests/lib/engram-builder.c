@@ -271,6 +271,8 @@ static EngramRef write_device_map(EngramBuilder *b, GPtrArray *segments, uint64_
     g_byte_array_append(root, (uint8_t *)&head, sizeof(head));
     for (guint i = 0; i < segments->len; i += ENGRAM_SEGMENTS_PER_PAGE) {
         g_autoptr(GByteArray) page = g_byte_array_new();
+        g_autoptr(GByteArray) digests = g_byte_array_new();
+        uint8_t digest[ENGRAM_DIGEST_BYTES];
         bool any = false;
 
         for (guint j = i; j < MIN(i + ENGRAM_SEGMENTS_PER_PAGE, segments->len); j++) {
@@ -283,8 +285,10 @@ static EngramRef write_device_map(EngramBuilder *b, GPtrArray *segments, uint64_
             }
             digest_entries(entries, segment.digest);
             g_byte_array_append(page, (uint8_t *)&segment, sizeof(segment));
-            g_byte_array_append(text, segment.digest, sizeof(segment.digest));
+            g_byte_array_append(digests, segment.digest, sizeof(segment.digest));
         }
+        sha256(digests->data, digests->len, digest);
+        g_byte_array_append(text, digest, sizeof(digest));
         EngramRef ref = any ? append(b, ENGRAM_OBJECT_SEGMENTS, page->data, page->len)
                             : engram_ref_make(0, 0, 0);
         g_byte_array_append(root, (uint8_t *)&ref, sizeof(ref));
