@@ -345,10 +345,11 @@ static const FsDriver fs_known_container = {
     .fs_co_probe = container_co_probe,
 };
 
-/* Behind the drivers that can read what they find. */
+/* Behind the drivers that can read what they find, in front of those that go by copies,
+ * which may be left of an older filesystem. */
 static const FsDriver fs_known_filesystem = {
     .name = "known-filesystem",
-    .priority = -200,
+    .priority = -50,
     .fs_co_probe = filesystem_co_probe,
 };
 

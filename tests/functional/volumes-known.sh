@@ -139,6 +139,13 @@ if command -v mke2fs >/dev/null; then
     check "a mirror of ext2" raid-1.0
 fi
 
+# Copies of a superblock that are left over are no filesystem.
+if command -v mke2fs mkfs.vfat >/dev/null; then
+    rm -f image && truncate -s 60M image
+    mke2fs -q -F -b 1024 image && mkfs.vfat -F 16 image >/dev/null || fail "mkfs.vfat over ext2"
+    check "FAT where ext2 was"
+fi
+
 # Neither zeroes nor what is too short are anything.
 for size in 1 512 5000 70000 100000; do
     rm -f image && truncate -s $size image
