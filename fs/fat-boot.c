@@ -6,6 +6,7 @@ enum {
     FAT16_MAX_CLUSTERS = 65524,
     FAT32_MAX_CLUSTERS = 0x0ffffff5,
     FAT_DIR_ENTRY_BYTES = 32,
+    FAT_FIRST_CLUSTER = 2,
 };
 
 bool ntfs_is_boot_sector(const uint8_t *sector)
@@ -66,12 +67,17 @@ bool fat_parse_boot_sector(const uint8_t *sector, FatLayout *layout)
         .root_offset = root_bytes ? root_sector * sector_bytes : 0,
         .root_bytes = root_bytes,
         .fat_offset = reserved * sector_bytes,
+        .fat_bytes = fat_sectors * sector_bytes,
+        .fat_count = b->fat_count,
         .data_offset = data_sector * sector_bytes,
         .clusters = clusters,
         .total_bytes = sectors * sector_bytes,
     };
-    /* A FAT has to have an entry for each cluster. */
-    return fat_sectors * sector_bytes * 8 / layout->bits >= clusters;
+    /* A FAT has to have an entry for each cluster, behind the two that are for itself:
+     * if these were forgotten, the last clusters cannot be used. */
+    uint64_t entries = layout->fat_bytes * 8 / layout->bits;
+    layout->clusters = MIN(clusters, entries - MIN(entries, FAT_FIRST_CLUSTER));
+    return layout->clusters && entries >= clusters;
 }
 
 bool is_volume_boot_sector(const uint8_t *sector)

@@ -69,9 +69,11 @@ typedef struct FatLayout {
     uint32_t cluster_bytes;
     uint64_t root_offset;           /* of the root directory: FAT12/16; 0 for FAT32 */
     uint32_t root_bytes;
-    uint64_t fat_offset;
+    uint64_t fat_offset;            /* of the first FAT */
+    uint64_t fat_bytes;             /* of each FAT */
+    unsigned fat_count;
     uint64_t data_offset;           /* where cluster 2 starts */
-    uint64_t clusters;
+    uint64_t clusters;              /* that the FAT has entries for */
     uint64_t total_bytes;
 } FatLayout;
 

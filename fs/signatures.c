@@ -11,8 +11,6 @@ enum {
     ISO_DESCRIPTOR = 0x8000,
     LVM_SECTORS = 4,
     LVM_UUID_CHARS = 32,
-    FAT_ATTR_VOLUME_LABEL = 0x08,
-    FAT_ATTR_LONG_NAME = 0x0f,
 };
 
 /* The first bytes of a volume: fewer than HEAD_BYTES if it is shorter. */
@@ -210,43 +208,8 @@ static char *take_serial(uint32_t serial)
     return serial ? g_strdup_printf("%04X-%04X", serial >> 16, serial & 0xffff) : NULL;
 }
 
-/* The label is a file of that kind in the root directory; else that of the boot
- * sector. */
-static char *coroutine_fn co_fat_label(const Head *head, const FatLayout *layout,
-                                       const uint8_t *boot_label)
+static bool match_boot_sector(const Head *head, FsIdent *ident)
 {
-    const FatBootSector *boot = (const FatBootSector *)head->data;
-    const uint32_t root_cluster = le32_get(boot->fat32.root_cluster);
-    uint64_t at = layout->root_offset;
-    uint64_t bytes = layout->root_bytes;
-
-    if (layout->bits == 32) {
-        at = layout->data_offset +
-             (MAX(root_cluster, 2) - 2) * (uint64_t)layout->cluster_bytes;
-        bytes = layout->cluster_bytes;
-    }
-    bytes = MIN(bytes, HEAD_BYTES);
-
-    g_autofree uint8_t *root = g_malloc(bytes);
-    if (!range_fits(at, bytes, blk_length(head->blk)) ||
-        blk_co_pread(head->blk, at, bytes, root) < 0) {
-        bytes = 0;
-    }
-    for (uint64_t i = 0; i + 32 <= bytes && root[i]; i += 32) {
-        uint8_t attributes = root[i + 11];
-
-        if (root[i] != 0xe5 && (attributes & FAT_ATTR_VOLUME_LABEL) &&
-            (attributes & FAT_ATTR_LONG_NAME) != FAT_ATTR_LONG_NAME) {
-            return take_text(root + i, 11);
-        }
-    }
-    return memcmp(boot_label, "NO NAME    ", 11) ? take_text(boot_label, 11) : NULL;
-}
-
-static bool coroutine_fn co_match_boot_sector(const Head *head, FsIdent *ident)
-{
-    FatLayout layout;
-
     if (!head_has(head, 0, 512)) {
         return false;
     }
@@ -262,19 +225,7 @@ static bool coroutine_fn co_match_boot_sector(const Head *head, FsIdent *ident)
         ident->uuid = take_serial(le32_load(head->data + 100));
         return true;
     }
-    if (head->data[510] != 0x55 || head->data[511] != 0xaa ||
-        !fat_parse_boot_sector(head->data, &layout)) {
-        return false;
-    }
-
-    const bool is_32 = layout.bits == 32;
-    ident->type = "vfat";
-    ident->size = layout.total_bytes;
-    ident->uuid =
-        take_serial(le32_get(is_32 ? boot->fat32.serial : boot->fat16.serial));
-    ident->label =
-        co_fat_label(head, &layout, is_32 ? boot->fat32.label : boot->fat16.label);
-    return true;
+    return false;
 }
 
 /* The UUID of a CD is the time when it was made. */
@@ -335,7 +286,7 @@ static bool coroutine_fn filesystem_co_probe(BlockBackend *blk, FsIdent *ident)
     g_autofree uint8_t *data = co_read_head(blk, &head);
 
     return data && (match_table(&head, filesystems, G_N_ELEMENTS(filesystems), ident) ||
-                    match_iso9660(&head, ident) || co_match_boot_sector(&head, ident));
+                    match_iso9660(&head, ident) || match_boot_sector(&head, ident));
 }
 
 static const FsDriver fs_known_container = {

@@ -350,14 +350,14 @@ static void coroutine_fn dump(void *opaque)
         return;
     }
     d->fs = fs;
-    for (guint i = 0; i < fs->warnings->len; i++) {
-        fprintf(stderr, "warning: %s\n", (char *)g_ptr_array_index(fs->warnings, i));
-    }
     if (put_file(d, ".", fs->root, DT_DIR, &st)) {
         put_directory(d, "/", fs->root);
     }
     if (d->blocks) {
         put_block_use(d);
+    }
+    for (guint i = 0; i < fs->warnings->len; i++) {
+        fprintf(stderr, "warning: %s\n", (char *)g_ptr_array_index(fs->warnings, i));
     }
 }
 

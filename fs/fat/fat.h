@@ -1,0 +1,174 @@
+/*
+ * FAT12, FAT16 and FAT32, reading only.
+ *
+ * A file's inode number is where its directory entry lies: the byte offset on the
+ * volume, divided by the size of an entry.  The root, which has none, is FAT_ROOT_INO.
+ *
+ * super.c    what the boot sector says, and whether the rest agrees
+ * table.c    the FAT, one copy standing in for the other
+ * chain.c    a file's clusters, as runs
+ * dir.c      directories
+ * name.c     short and long names
+ * time.c     times
+ * use.c      what is allocated
+ * pieces.c   a cache of pieces of the FAT, and of the volume
+ * driver.c   what the rest of embr calls
+ */
+#ifndef EMBR_FS_FAT_FAT_H
+#define EMBR_FS_FAT_FAT_H
+
+#include "fs/fat-boot.h"
+#include "fs/fat/format.h"
+#include "fs/fs.h"
+#include "util/co-lock.h"
+#include "util/error.h"
+#include "util/units.h"
+
+enum { FAT_ROOT_INO = 1 }; /* inside the boot sector, where no entry can be */
+
+#define FAT_DEFAULT_CODEPAGE "CP437"
+
+typedef struct FatPieces FatPieces;
+
+/* What the bytes of short names mean. */
+typedef struct FatCodepage {
+    gunichar upper_half[128]; /* of bytes 0x80 to 0xff; U+FFFD: nothing */
+} FatCodepage;
+
+typedef struct FatState {
+    Filesystem *fs;
+    FatLayout geo;
+    uint32_t root_cluster; /* FAT32 */
+    unsigned fat_first;    /* the FAT that is read */
+    bool fat_mirrored;     /* the others should be the same */
+    FatCodepage codepage;
+    FatPieces *table;  /* of the FAT */
+    FatPieces *pieces; /* of the volume: directories */
+    uint32_t *owners;  /* of each cluster that was seen in a chain; 0: nobody's yet */
+    GHashTable *nodes; /* &ino -> FatNode, which the table holds a reference to */
+    GQueue lru;        /* of FatNode, oldest first */
+} FatState;
+
+/* Clusters that follow each other, in the file and on the volume. */
+typedef struct FatRun {
+    uint32_t index; /* of the first, in the file */
+    uint32_t cluster;
+    uint32_t count;
+} FatRun;
+
+/* A file or directory, and as much of its chain as was followed. */
+typedef struct FatNode {
+    FsIno ino;
+    FatDirEntry entry; /* zeroes for the root */
+    bool is_dir;
+    bool is_fixed;  /* the root of FAT12 and FAT16, which has no chain */
+    uint32_t start; /* the first cluster; 0 if there is none */
+    uint32_t limit; /* clusters that its size needs, or that it may have */
+    unsigned refcount;
+    GList lru;
+    CoMutex lock;               /* what is below: taken by who goes along the chain */
+    GArray *runs;               /* of FatRun: the last of them, without gaps */
+    uint32_t mapped;            /* clusters that were followed */
+    uint32_t next;              /* the cluster that comes then */
+    uint32_t mark;              /* a cluster that would come again in a loop ... */
+    uint32_t mark_until, steps; /* ... set anew after so many steps */
+    bool complete;              /* nothing comes after mapped */
+    bool loops;
+    GError *broken; /* why nothing more can be followed */
+} FatNode;
+
+void fat_error(const FatState *s, GError **errp, EmbrError code, uint64_t offset,
+               const char *format, ...) G_GNUC_PRINTF(5, 6);
+void fat_warn(FatState *s, uint64_t offset, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
+
+/* super.c */
+bool coroutine_fn fat_co_probe(BlockBackend *blk, FsIdent *ident);
+bool coroutine_fn fat_co_probe_backup(BlockBackend *blk, FsIdent *ident);
+/* Fills geo and what follows it; warns of what is odd. */
+bool coroutine_fn fat_super_co_load(FatState *s, bool from_backup, GError **errp);
+
+/* pieces.c */
+typedef bool coroutine_fn FatLoadFunc(FatState *s, uint64_t offset, uint32_t bytes,
+                                      void *buf, GError **errp);
+/* end: what there is of it. */
+FatPieces *fat_pieces_new(FatState *s, uint64_t end, uint32_t piece_bytes,
+                          unsigned count_max, FatLoadFunc *load);
+void fat_pieces_free(FatPieces *pieces);
+/* The bytes from offset, which is below the end, up to the end of their piece: *count
+ * of them.  They stay until the caller yields. */
+const uint8_t *coroutine_fn fat_pieces_co_get(FatPieces *pieces, uint64_t offset,
+                                              uint32_t *count, GError **errp);
+
+/* table.c */
+bool coroutine_fn fat_table_co_load(FatState *s, uint64_t offset, uint32_t bytes,
+                                    void *buf, GError **errp);
+/* Where the FAT's entry for a cluster is on the volume. */
+uint64_t fat_table_offset(const FatState *s, uint32_t cluster);
+/* cluster: a valid one.  *value: FAT_VALUE_*, or the cluster that follows. */
+bool coroutine_fn fat_table_co_get(FatState *s, uint32_t cluster, uint32_t *value,
+                                   GError **errp);
+/* The same, from a copy in which it makes sense as a part of a chain.  False: there is
+ * none. */
+bool coroutine_fn fat_table_co_get_other(FatState *s, uint32_t cluster,
+                                         uint32_t *value);
+/* For tests: the entry of a cluster in a FAT of so many bits. */
+uint32_t fat_table_value(unsigned bits, const uint8_t *fat, uint32_t cluster);
+/* An entry's value as part of a chain. */
+static inline bool fat_is_cluster(const FatState *s, uint32_t value)
+{
+    return value >= FAT_FIRST_CLUSTER && value - FAT_FIRST_CLUSTER < s->geo.clusters;
+}
+static inline uint64_t fat_cluster_offset(const FatState *s, uint32_t cluster)
+{
+    return s->geo.data_offset +
+           (uint64_t)(cluster - FAT_FIRST_CLUSTER) * s->geo.cluster_bytes;
+}
+
+/* chain.c */
+FatNode *coroutine_fn fat_node_co_get(FatState *s, FsIno ino, GError **errp);
+void fat_node_unref(FatNode *node);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(FatNode, fat_node_unref)
+void fat_nodes_drop(FatState *s);
+/* The run from cluster index of the file on, as far as it goes; count 0: the chain
+ * has ended.  Not for what is_fixed. */
+bool coroutine_fn fat_node_co_map(FatState *s, FatNode *node, uint32_t index,
+                                  FatRun *run, GError **errp);
+
+/* dir.c */
+bool coroutine_fn fat_dir_co_read(FatState *s, FatNode *dir, FsDirBatch *batch,
+                                  GError **errp);
+/* How many directories are in it, and its size, as far as both can be found out. */
+void coroutine_fn fat_dir_co_count(FatState *s, FatNode *dir, uint32_t *subdirs,
+                                   uint64_t *size);
+/* An entry that is a file's or directory's. */
+bool fat_entry_is_file(const FatDirEntry *entry);
+bool fat_entry_is_long_name(const FatDirEntry *entry);
+
+/* name.c */
+/* False: the character set is not known, and all of its bytes are U+FFFD. */
+bool fat_codepage_init(FatCodepage *codepage, const char *charset);
+uint8_t fat_name_checksum(const uint8_t name[11]);
+void fat_short_name(const FatCodepage *codepage, const FatDirEntry *entry,
+                    GString *name);
+/* Bytes of a label, without the blanks at the end; NULL if there is nothing else. */
+char *fat_label(const FatCodepage *codepage, const uint8_t label[11]);
+
+/* A long name as its pieces come in; all zeroes to begin with. */
+typedef struct FatLongName {
+    uint8_t checksum;
+    unsigned expected; /* the sequence number of the next; 0: complete, or nothing */
+    unsigned count;    /* of pieces; 0: nothing */
+    gunichar2 units[FAT_LONG_PIECES_MAX * FAT_LONG_UNITS];
+} FatLongName;
+void fat_long_name_add(FatLongName *longname, const FatLongEntry *entry);
+/* The name, if it is complete and that entry's; it is forgotten then. */
+bool fat_long_name_take(FatLongName *longname, const FatDirEntry *entry, GString *name);
+
+/* time.c: FAT's local time is taken for UTC. */
+FsTime fat_time(uint16_t date, uint16_t time, uint8_t hundredths);
+
+/* use.c */
+FsBlockUse coroutine_fn fat_co_block_use(FatState *s, uint64_t offset, uint64_t *pnum);
+
+#endif

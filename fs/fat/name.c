@@ -1,0 +1,155 @@
+/* Names: 8.3 in the bytes of a code page, and long ones in UTF-16. */
+#include "fat.h"
+
+enum { NOTHING = 0xfffd };
+
+bool fat_codepage_init(FatCodepage *codepage, const char *charset)
+{
+    GIConv conv = g_iconv_open("UTF-8", charset);
+    bool known = conv != (GIConv)-1;
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(codepage->upper_half); i++) {
+        char byte = (char)(0x80 + i), utf8[8] = {0};
+        char *in = &byte, *out = utf8;
+        gsize in_left = 1, out_left = sizeof(utf8) - 1;
+        gunichar c = NOTHING;
+
+        if (known && g_iconv(conv, &in, &in_left, &out, &out_left) != (gsize)-1 &&
+            out != utf8) {
+            c = g_utf8_get_char_validated(utf8, out - utf8);
+        }
+        codepage->upper_half[i] = c <= 0x10ffff ? c : NOTHING;
+        if (known) {
+            g_iconv(conv, NULL, NULL, NULL, NULL);
+        }
+    }
+    if (known) {
+        g_iconv_close(conv);
+    }
+    return known;
+}
+
+uint8_t fat_name_checksum(const uint8_t name[11])
+{
+    uint8_t sum = 0;
+
+    for (unsigned i = 0; i < 11; i++) {
+        sum = (uint8_t)((sum >> 1 | sum << 7) + name[i]);
+    }
+    return sum;
+}
+
+static gunichar character(const FatCodepage *codepage, uint8_t byte)
+{
+    return byte < 0x80 ? byte : codepage->upper_half[byte - 0x80];
+}
+
+static void append_part(const FatCodepage *codepage, const uint8_t *bytes, unsigned len,
+                        bool lower, bool is_start, GString *name)
+{
+    while (len && bytes[len - 1] == ' ') {
+        len--;
+    }
+    for (unsigned i = 0; i < len && bytes[i]; i++) {
+        bool is_e5 = is_start && i == 0 && bytes[i] == FAT_NAME_E5;
+        gunichar c = character(codepage, is_e5 ? FAT_NAME_FREE : bytes[i]);
+
+        g_string_append_unichar(name, lower ? g_unichar_tolower(c) : c);
+    }
+}
+
+void fat_short_name(const FatCodepage *codepage, const FatDirEntry *entry,
+                    GString *name)
+{
+    g_string_truncate(name, 0);
+    append_part(codepage, entry->name, 8, entry->name_case & FAT_CASE_LOWER_BASE, true,
+                name);
+
+    gsize base = name->len;
+
+    g_string_append_c(name, '.');
+    append_part(codepage, entry->name + 8, 3, entry->name_case & FAT_CASE_LOWER_EXT,
+                false, name);
+    if (name->len == base + 1) {
+        g_string_truncate(name, base);
+    }
+}
+
+char *fat_label(const FatCodepage *codepage, const uint8_t label[11])
+{
+    GString *text = g_string_new(NULL);
+
+    append_part(codepage, label, 11, false, true, text);
+    return g_string_free(text, !text->len);
+}
+
+static void take_units(const uint8_t *bytes, unsigned count, gunichar2 **to)
+{
+    for (unsigned i = 0; i < count; i++) {
+        *(*to)++ = le16_load(bytes + 2 * i);
+    }
+}
+
+void fat_long_name_add(FatLongName *longname, const FatLongEntry *entry)
+{
+    unsigned number = entry->sequence & (FAT_LONG_LAST - 1);
+
+    if (entry->sequence & FAT_LONG_LAST) {
+        longname->checksum = entry->checksum;
+        longname->count = longname->expected = number;
+    }
+    if (!longname->count || number != longname->expected || !number ||
+        number > FAT_LONG_PIECES_MAX || entry->checksum != longname->checksum) {
+        longname->count = longname->expected = 0;
+        return;
+    }
+
+    gunichar2 *to = longname->units + (number - 1) * FAT_LONG_UNITS;
+
+    take_units(entry->units_0, 5, &to);
+    take_units(entry->units_5, 6, &to);
+    take_units(entry->units_11, 2, &to);
+    longname->expected--;
+}
+
+/* A half of a pair without the other has no character.  It is put as if it had one, in
+ * three bytes that are no UTF-8, so that no two names become the same. */
+static void append_half(GString *name, gunichar2 unit)
+{
+    g_string_append_c(name, (char)(0xe0 | unit >> 12));
+    g_string_append_c(name, (char)(0x80 | (unit >> 6 & 0x3f)));
+    g_string_append_c(name, (char)(0x80 | (unit & 0x3f)));
+}
+
+static bool is_half(gunichar2 unit, unsigned which)
+{
+    return (unit & 0xfc00) == which;
+}
+
+bool fat_long_name_take(FatLongName *longname, const FatDirEntry *entry, GString *name)
+{
+    unsigned count = longname->count * FAT_LONG_UNITS;
+    bool is_whole = longname->count && !longname->expected &&
+                    longname->checksum == fat_name_checksum(entry->name);
+
+    longname->count = longname->expected = 0;
+    if (!is_whole || !longname->units[0]) {
+        return false;
+    }
+    g_string_truncate(name, 0);
+    for (unsigned i = 0; i < count && longname->units[i]; i++) {
+        gunichar2 unit = longname->units[i];
+        gunichar2 next = i + 1 < count ? longname->units[i + 1] : 0;
+
+        if (is_half(unit, 0xd800) && is_half(next, 0xdc00)) {
+            g_string_append_unichar(name,
+                                    0x10000 + ((unit & 0x3ffu) << 10 | (next & 0x3ff)));
+            i++;
+        } else if ((unit & 0xf800) == 0xd800) {
+            append_half(name, unit);
+        } else {
+            g_string_append_unichar(name, unit);
+        }
+    }
+    return true;
+}
