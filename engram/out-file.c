@@ -177,9 +177,9 @@ const char *out_file_open_path(const OutFile *f)
     return f->open_path;
 }
 
-const char *out_file_dir(const OutFile *f)
+const char *out_file_spool_dir(const OutFile *f)
 {
-    return f->dir;
+    return f->in_place ? NULL : f->dir;
 }
 
 /* In the thread pool. */

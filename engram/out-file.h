@@ -22,8 +22,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(OutFile, out_file_free)
 
 /* A name by which the file can be opened before it is published. */
 const char *out_file_open_path(const OutFile *f);
-/* The folder it will be in. */
-const char *out_file_dir(const OutFile *f);
+/* Where temporary files go that may be as large: its folder; NULL for a device, whose
+ * folder is no place for files. */
+const char *out_file_spool_dir(const OutFile *f);
 
 /* All of the iovec, which is changed. Starts writing back what was written, so that
  * out_file_co_sync() has less to wait for. */

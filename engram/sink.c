@@ -347,7 +347,7 @@ static bool coroutine_fn co_write_index(Sink *s, const char *name, GError **errp
 
 static bool coroutine_fn co_plan(Sink *s, GError **errp)
 {
-    const char *dir = out_file_dir(s->file);
+    const char *dir = out_file_spool_dir(s->file);
 
     s->manifest = manifest_writer_new(dir, errp);
     if (!s->manifest) {

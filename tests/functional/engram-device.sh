@@ -25,3 +25,11 @@ for sector in 512 4096; do
         fi
     done
 done
+
+# Temporary files do not belong where devices are.
+if unshare -m true 2>/dev/null; then
+    unshare -m bash -c 'mount --bind /dev /dev && mount -o remount,bind,ro /dev &&
+        ! touch /dev/embr-test 2>/dev/null && exec "$0" convert -O engram data.raw "$1"' \
+        "$EMBR_IMG" "$LOOP" || fail "convert needs a folder of devices that can be written"
+    "$EMBR_IMG" compare -q data.raw "$LOOP" || fail "compare"
+fi
