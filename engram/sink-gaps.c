@@ -125,11 +125,14 @@ static bool coroutine_fn co_find_data_end(SinkGaps *g, uint64_t *end, GError **e
     return true;
 }
 
-/* The innermost of the volumes that hold pos; *end is cut to where that changes. */
-static const GapVolume *find_volume(const SinkGaps *g, uint64_t pos, uint64_t *end)
+/* The innermost of the volumes that hold pos; *end is cut to where these change.
+ * *shared: there are several. */
+static const GapVolume *find_volume(const SinkGaps *g, uint64_t pos, uint64_t *end,
+                                    bool *shared)
 {
     const GapVolume *found = NULL;
 
+    *shared = false;
     for (guint i = 0; i < g->volumes->len; i++) {
         const GapVolume *volume = &g_array_index(g->volumes, GapVolume, i);
 
@@ -138,11 +141,10 @@ static const GapVolume *find_volume(const SinkGaps *g, uint64_t pos, uint64_t *e
             break;
         }
         if (volume->end > pos) {
+            *shared = found != NULL;
+            *end = MIN(*end, volume->end);
             found = volume;
         }
-    }
-    if (found) {
-        *end = MIN(*end, found->end);
     }
     return found;
 }
@@ -156,7 +158,8 @@ static void coroutine_fn co_find_use(SinkGaps *g)
     if (g->pos < g->use_end) {
         return;
     }
-    const GapVolume *volume = find_volume(g, g->pos, &end);
+    bool shared;
+    const GapVolume *volume = find_volume(g, g->pos, &end, &shared);
     if (volume && !volume->fs) {
         content = PROFILE_CONTENT_UNKNOWN;
     } else if (volume) {
@@ -180,7 +183,8 @@ static void coroutine_fn co_find_use(SinkGaps *g)
         }
     }
     g->use_end = end;
-    g->is_free = content == PROFILE_CONTENT_FREE_SPACE;
+    /* What is free for one volume may be another's all. */
+    g->is_free = content == PROFILE_CONTENT_FREE_SPACE && !shared;
     g->profile = profile_for_content(g->profiles, content);
 }
 

@@ -436,7 +436,9 @@ static bool coroutine_fn co_walk(SinkPlan *p, GError **errp)
         Volume *volume = g_ptr_array_index(p->table->volumes, i);
         Filesystem *fs = co_open_filesystem(p, volume);
 
-        sink_gaps_add_volume(p->gaps, volume->info->offset, volume->info->size, fs);
+        if (!volume->is_extended) {
+            sink_gaps_add_volume(p->gaps, volume->info->offset, volume->info->size, fs);
+        }
         if (fs) {
             g_ptr_array_add(p->filesystems, fs);
             if (!co_walk_volume(p, volume, fs, errp)) {

@@ -172,6 +172,7 @@ static Volume *volume_new(BlockBackend *disk, const PartitionEntry *entry)
         .size = entry->size,
     };
     volume->blk = blk_new_slice(disk, entry->offset, entry->size);
+    volume->is_extended = entry->is_extended;
     return volume;
 }
 

@@ -12,6 +12,7 @@ typedef struct Volume {
     VolumeInfo *info;
     BlockBackend *blk;                      /* a slice of the disk */
     const FsDriver *fs_driver;              /* what its content was recognised as; NULL */
+    bool is_extended;                       /* only holds others, which are listed, too */
 } Volume;
 
 typedef struct VolumeTable {

@@ -1,8 +1,9 @@
 /*
  * Makes an engram of a disk, checks it and reads it back: the disk has to come back
  * whatever its partition tables and filesystems look like, and its digest has to be the
- * same whatever is known of where it is zero. Then once more, from a disk with a
- * sector that cannot be read: nothing may be left of that.
+ * same whatever is known of where it is zero. At times once more without its free
+ * space, and then from a disk with a byte that cannot be read: nothing may be left of
+ * that.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -107,13 +108,20 @@ static void say(const char *text, void *opaque)
     fprintf(stderr, "check: %s\n", text);
 }
 
+/* dropped: bytes may be zero instead. */
 static void coroutine_fn co_compare(BlockDriverState *bs, const uint8_t *data,
-                                    size_t size)
+                                    size_t size, bool dropped)
 {
     g_autofree uint8_t *back = g_malloc(size + 1);
 
     g_assert_cmpint(bdrv_length(bs), ==, size);
     g_assert_cmpint(bdrv_co_pread(bs, 0, size, back, 0), ==, 0);
+    for (size_t i = 0; dropped && i < size; i++) {
+        g_assert_true(back[i] == data[i] || back[i] == 0);
+    }
+    if (dropped) {
+        return;
+    }
     g_assert_true(memcmp(back, data, size) == 0);
     for (int64_t pos = 0, n; pos < (int64_t)size; pos += n) {
         int ret = bdrv_co_block_status(bs, pos, size - pos, &n, NULL, NULL);
@@ -124,10 +132,11 @@ static void coroutine_fn co_compare(BlockDriverState *bs, const uint8_t *data,
     }
 }
 
-static void coroutine_fn co_encode(Disk disk, uint8_t digest[BDRV_DIGEST_BYTES])
+static void coroutine_fn co_encode(Disk disk, FreeSpaceMode free_space,
+                                   uint8_t digest[BDRV_DIGEST_BYTES])
 {
     g_autoptr(BlockDriverState) src = disk_node(disk);
-    BlockdevCreateOptionsEngram options = { 0 };
+    BlockdevCreateOptionsEngram options = { .free_space = free_space };
     EngramCheckResult result;
     GError *error = NULL;
 
@@ -145,7 +154,7 @@ static void coroutine_fn co_encode(Disk disk, uint8_t digest[BDRV_DIGEST_BYTES])
 
     g_autoptr(BlockDriverState) bs = bdrv_co_open_over(file, "engram", 0, &error);
     g_assert_no_error(error);
-    co_compare(bs, disk.data, disk.size);
+    co_compare(bs, disk.data, disk.size, free_space == FREE_SPACE_MODE_DROP);
     g_assert_true(bdrv_content_digest(bs, digest));
     g_assert_cmpint(g_unlink(path), ==, 0);
 }
@@ -169,13 +178,16 @@ static void coroutine_fn try_disk(void *opaque)
     uint64_t choice = engram_checksum(disk.data, disk.size);
     uint8_t digest[BDRV_DIGEST_BYTES], sparse_digest[BDRV_DIGEST_BYTES];
 
-    co_encode(disk, digest);
+    co_encode(disk, FREE_SPACE_MODE_KEEP, digest);
     disk.status_bytes = SECTOR_BYTES << choice % 8;
-    co_encode(disk, sparse_digest);
+    co_encode(disk, FREE_SPACE_MODE_KEEP, sparse_digest);
     g_assert_cmpmem(digest, sizeof(digest), sparse_digest, sizeof(sparse_digest));
+    if (choice / 8 % 4 == 0) {
+        co_encode(disk, FREE_SPACE_MODE_DROP, digest);
+    }
     if (disk.size) {
         disk.status_bytes = 0;
-        disk.broken = choice / 8 % disk.size;
+        disk.broken = choice / 32 % disk.size;
         co_fail(disk);
     }
 }
