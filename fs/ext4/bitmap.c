@@ -95,9 +95,9 @@ static GArray *coroutine_fn own_ranges(Ext4State *s, uint64_t number)
 }
 
 /* The group's bitmap, checked. NULL: it cannot be trusted. */
-static Ext4Buffer *coroutine_fn read_bitmap(Ext4State *s, const Ext4Group *group)
+static FsBuffer *coroutine_fn read_bitmap(Ext4State *s, const Ext4Group *group)
 {
-    g_autoptr(Ext4Buffer) buffer =
+    g_autoptr(FsBuffer) buffer =
         ext4_cache_co_block(s, group->block_bitmap, "block bitmap", NULL);
 
     if (!buffer || group->damaged) {
@@ -156,7 +156,7 @@ static GArray *coroutine_fn group_runs(Ext4State *s, uint64_t number)
     uint64_t end = MIN(first + s->geo.blocks_per_group, s->geo.blocks_count);
     GArray *runs = g_array_new(FALSE, FALSE, sizeof(Range));
     g_autoptr(GArray) own = own_ranges(s, number);
-    g_autoptr(Ext4Buffer) bitmap = NULL;
+    g_autoptr(FsBuffer) bitmap = NULL;
     bool uninit = false;
     Ext4Group group;
     guint next = 0;

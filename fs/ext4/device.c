@@ -1,6 +1,12 @@
 /* Reads of the volume as the kernel would see it: the journal's blocks in place. */
 #include "ext4.h"
 
+/* One offset may be the start of both. */
+typedef enum BufferKind {
+    BUFFER_BLOCK,
+    BUFFER_PIECE,
+} BufferKind;
+
 static bool coroutine_fn read_plain(Ext4State *s, uint64_t offset, uint64_t bytes,
                                     void *buf, const char *what, GError **errp)
 {
@@ -47,4 +53,29 @@ bool coroutine_fn ext4_device_co_read(Ext4State *s, uint64_t offset, uint64_t by
         bytes -= part;
     }
     return true;
+}
+
+static bool coroutine_fn read_for_cache(void *opaque, uint64_t offset, uint64_t bytes,
+                                        void *buf, const char *what, GError **errp)
+{
+    return ext4_device_co_read(opaque, offset, bytes, buf, what, errp);
+}
+
+FsCache *ext4_cache_new(Ext4State *s)
+{
+    return fs_cache_new(read_for_cache, s);
+}
+
+FsBuffer *coroutine_fn ext4_cache_co_block(Ext4State *s, uint64_t block,
+                                           const char *what, GError **errp)
+{
+    return fs_cache_co_get(s->cache, BUFFER_BLOCK, ext4_block_offset(s, block),
+                           s->geo.block_bytes, what, errp);
+}
+
+FsBuffer *coroutine_fn ext4_cache_co_piece(Ext4State *s, uint64_t offset,
+                                           uint32_t bytes, const char *what,
+                                           GError **errp)
+{
+    return fs_cache_co_get(s->cache, BUFFER_PIECE, offset, bytes, what, errp);
 }

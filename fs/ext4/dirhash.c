@@ -158,7 +158,7 @@ typedef struct DxSearch {
     GArray *leaves;
 } DxSearch;
 
-static Ext4Buffer *coroutine_fn read_index_block(DxSearch *search, uint64_t number)
+static FsBuffer *coroutine_fn read_index_block(DxSearch *search, uint64_t number)
 {
     Ext4Run run;
 
@@ -168,7 +168,7 @@ static Ext4Buffer *coroutine_fn read_index_block(DxSearch *search, uint64_t numb
         return NULL;
     }
 
-    g_autoptr(Ext4Buffer) buffer =
+    g_autoptr(FsBuffer) buffer =
         ext4_cache_co_block(search->s, run.physical, "directory index", NULL);
     Ext4DirBlock block = {.dir = search->dir, .number = number};
 
@@ -199,7 +199,7 @@ static bool covers(const Ext4DxEntry *entries, unsigned i, unsigned count,
     return hash < (next & ~1u) || next == (hash | 1);
 }
 
-static bool coroutine_fn search_node(DxSearch *search, const Ext4Buffer *buffer,
+static bool coroutine_fn search_node(DxSearch *search, const FsBuffer *buffer,
                                      uint32_t at, unsigned levels)
 {
     const Ext4DxEntry *entries = (const Ext4DxEntry *)(buffer->data + at);
@@ -224,7 +224,7 @@ static bool coroutine_fn search_node(DxSearch *search, const Ext4Buffer *buffer,
             continue;
         }
 
-        g_autoptr(Ext4Buffer) child = read_index_block(search, number);
+        g_autoptr(FsBuffer) child = read_index_block(search, number);
 
         if (!child ||
             !search_node(search, child, EXT4_DX_NODE_ENTRIES_OFFSET, levels - 1)) {
@@ -234,7 +234,7 @@ static bool coroutine_fn search_node(DxSearch *search, const Ext4Buffer *buffer,
     return true;
 }
 
-static const Ext4DxRootInfo *root_info(const Ext4Buffer *root)
+static const Ext4DxRootInfo *root_info(const FsBuffer *root)
 {
     const Ext4DxRootInfo *info =
         (const Ext4DxRootInfo *)(root->data + EXT4_DX_ROOT_INFO_OFFSET);
@@ -261,7 +261,7 @@ bool coroutine_fn ext4_dx_co_find(Ext4State *s, Ext4Inode *dir, const char *name
 
     search_init(&search, s, dir, leaves);
 
-    g_autoptr(Ext4Buffer) root = read_index_block(&search, 0);
+    g_autoptr(FsBuffer) root = read_index_block(&search, 0);
     const Ext4DxRootInfo *info = root ? root_info(root) : NULL;
 
     if (!info || info->indirect_levels >= DX_MAX_LEVELS ||
@@ -282,7 +282,7 @@ uint8_t coroutine_fn ext4_dir_co_hash_version(Ext4State *s, Ext4Inode *dir)
     if (dir->flags & EXT4_INDEX_FL) {
         search_init(&search, s, dir, NULL);
 
-        g_autoptr(Ext4Buffer) root = read_index_block(&search, 0);
+        g_autoptr(FsBuffer) root = read_index_block(&search, 0);
         const Ext4DxRootInfo *info = root ? root_info(root) : NULL;
 
         version = info ? info->hash_version : version;

@@ -33,7 +33,7 @@ static void close_state(Filesystem *fs)
 
     ext4_inodes_drop(s);
     g_clear_pointer(&s->inodes, g_hash_table_unref);
-    g_clear_pointer(&s->cache, ext4_cache_free);
+    g_clear_pointer(&s->cache, fs_cache_free);
     g_clear_pointer(&s->fast_commit, ext4_fc_free);
     g_clear_pointer(&s->journal, ext4_journal_free);
     g_clear_pointer(&s->use_runs, g_array_unref);
@@ -76,7 +76,7 @@ static bool coroutine_fn driver_co_open(Filesystem *fs, GError **errp)
     Ext4State *s = fs->opaque;
 
     s->fs = fs;
-    s->cache = ext4_cache_new();
+    s->cache = ext4_cache_new(s);
     s->inodes = g_hash_table_new(g_int64_hash, g_int64_equal);
     g_queue_init(&s->inode_lru);
     if (!ext4_super_co_load(s, errp)) {

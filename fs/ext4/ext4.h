@@ -2,8 +2,8 @@
  * The ext4 driver's own parts and how they fit together.
  *
  * super.c    what kind of filesystem this is, and its geometry
- * device.c   reading the volume as the kernel would see it: through the journal
- * cache.c    metadata in memory, bounded
+ * device.c   reading the volume as the kernel would see it: through the journal;
+ *            metadata stays in memory (fs/buffer-cache.c)
  * group.c    group descriptors
  * inode.c    inodes, decoded and cached
  * map.c      from a file's blocks to the device's (extents.c, indirect.c)
@@ -18,13 +18,12 @@
 #ifndef EMBR_FS_EXT4_H
 #define EMBR_FS_EXT4_H
 
+#include "fs/buffer-cache.h"
 #include "fs/fs.h"
-#include "util/co-lock.h"
 #include "util/units.h"
 #include "format.h"
 
 typedef struct Ext4State Ext4State;
-typedef struct Ext4Cache Ext4Cache;
 typedef struct Ext4Journal Ext4Journal;
 typedef struct Ext4FastCommit Ext4FastCommit;
 
@@ -78,7 +77,7 @@ struct Ext4State {
     bool has_checksums;                 /* metadata_csum */
     bool has_gdt_checksums;             /* gdt_csum (uninit_bg) */
     uint64_t super_group;               /* whose superblock is used; 0: the primary */
-    Ext4Cache *cache;
+    FsCache *cache;
     GHashTable *inodes;                 /* FsIno -> Ext4Inode*, most recent ones */
     GQueue inode_lru;
     Ext4Journal *journal;               /* what is to be replayed; NULL if nothing */
@@ -124,39 +123,21 @@ static inline uint64_t ext4_block_offset(const Ext4State *s, uint64_t block)
     return block << s->geo.block_bits;
 }
 
-/* device.c: the volume with the journal's blocks in their places. */
+/* device.c */
+
+/* The volume with the journal's blocks in their places. */
 bool coroutine_fn ext4_device_co_read(Ext4State *s, uint64_t offset, uint64_t bytes,
                                       void *buf, const char *what, GError **errp);
+FsCache *ext4_cache_new(Ext4State *s);
 
-/* cache.c */
-
-typedef struct Ext4Buffer {
-    uint64_t offset;                    /* on the volume */
-    uint32_t bytes;
-    uint8_t *data;
-    /* private */
-    uint64_t key;
-    unsigned refcount;
-    bool loading;
-    GError *error;
-    CoQueue waiters;
-    GList lru;
-} Ext4Buffer;
-
-Ext4Cache *ext4_cache_new(void);
-void ext4_cache_free(Ext4Cache *cache);
 /* One block. The result is held until released. NULL on error. */
-Ext4Buffer *coroutine_fn ext4_cache_co_block(Ext4State *s, uint64_t block,
+FsBuffer *coroutine_fn ext4_cache_co_block(Ext4State *s, uint64_t block,
                                              const char *what, GError **errp);
 /* A piece of an inode table: EXT4_TABLE_PIECE_BYTES of them, or what there is. */
-Ext4Buffer *coroutine_fn ext4_cache_co_piece(Ext4State *s, uint64_t offset,
+FsBuffer *coroutine_fn ext4_cache_co_piece(Ext4State *s, uint64_t offset,
                                              uint32_t bytes, const char *what,
                                              GError **errp);
-void ext4_buffer_release(Ext4Buffer *buffer);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ext4Buffer, ext4_buffer_release)
 enum { EXT4_TABLE_PIECE_BYTES = 64 * 1024 };
-/* Forgets everything: what was read before the journal was known. */
-void ext4_cache_drop(Ext4State *s);
 
 /* group.c */
 bool coroutine_fn ext4_group_co_get(Ext4State *s, uint64_t number, Ext4Group *group,

@@ -159,7 +159,7 @@ static bool map_in_leaf(const Ext4State *s, const Ext4Inode *inode, const Node *
 /* From an index node to the child that covers logical. *child NULL and true: a hole,
  * which run describes. */
 static bool coroutine_fn descend(Ext4State *s, Ext4Inode *inode, Node *node,
-                                 uint64_t logical, Ext4Run *run, Ext4Buffer **child,
+                                 uint64_t logical, Ext4Run *run, FsBuffer **child,
                                  GError **errp)
 {
     int i = find_entry(node, logical);
@@ -187,7 +187,7 @@ static bool coroutine_fn descend(Ext4State *s, Ext4Inode *inode, Node *node,
                           block, s->geo.blocks_count);
     }
 
-    g_autoptr(Ext4Buffer) buffer = ext4_cache_co_block(s, block, "extent node", errp);
+    g_autoptr(FsBuffer) buffer = ext4_cache_co_block(s, block, "extent node", errp);
     unsigned depth = node->depth - 1;
 
     if (!buffer) {
@@ -212,7 +212,7 @@ bool coroutine_fn ext4_extents_co_map(Ext4State *s, Ext4Inode *inode, uint64_t l
                                       Ext4Run *run, GError **errp)
 {
     const Ext4InodeDisk *disk = ext4_inode_disk(inode);
-    g_autoptr(Ext4Buffer) buffer = NULL;
+    g_autoptr(FsBuffer) buffer = NULL;
     Node node = {
         .data = disk->block,
         .bytes = sizeof(disk->block),
@@ -235,12 +235,12 @@ bool coroutine_fn ext4_extents_co_map(Ext4State *s, Ext4Inode *inode, uint64_t l
                           depth, EXT4_MAX_EXTENT_DEPTH);
     }
     while (node.depth) {
-        Ext4Buffer *child;
+        FsBuffer *child;
 
         if (!descend(s, inode, &node, logical, run, &child, errp)) {
             return false;
         }
-        ext4_buffer_release(buffer);
+        fs_buffer_release(buffer);
         buffer = child;
         if (!child) {
             return true;

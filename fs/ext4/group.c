@@ -119,7 +119,7 @@ static bool coroutine_fn read_copy(Ext4State *s, uint64_t number, unsigned copy,
         return false;
     }
 
-    g_autoptr(Ext4Buffer) buffer =
+    g_autoptr(FsBuffer) buffer =
         ext4_cache_co_block(s, block, "group descriptors", errp);
 
     return buffer &&

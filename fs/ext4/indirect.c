@@ -70,7 +70,7 @@ bool coroutine_fn ext4_indirect_co_map(Ext4State *s, Ext4Inode *inode, uint64_t 
                                        uint64_t max_count, Ext4Run *run, GError **errp)
 {
     unsigned bits = s->geo.block_bits - 2;
-    g_autoptr(Ext4Buffer) buffer = NULL;
+    g_autoptr(FsBuffer) buffer = NULL;
     const uint8_t *map = ext4_inode_disk(inode)->block;
     uint64_t map_offset = inode->offset + offsetof(Ext4InodeDisk, block);
     uint32_t slots = EXT4_DIRECT_BLOCKS;
@@ -99,13 +99,13 @@ bool coroutine_fn ext4_indirect_co_map(Ext4State *s, Ext4Inode *inode, uint64_t 
             return false;
         }
 
-        Ext4Buffer *next = ext4_cache_co_block(s, block, "indirect block", errp);
+        FsBuffer *next = ext4_cache_co_block(s, block, "indirect block", errp);
 
         if (!next) {
             g_prefix_error(errp, "inode %" PRIu64 ": ", inode->ino);
             return false;
         }
-        ext4_buffer_release(buffer);
+        fs_buffer_release(buffer);
         buffer = next;
         map = buffer->data;
         map_offset = buffer->offset;

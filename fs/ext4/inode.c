@@ -245,7 +245,7 @@ static bool coroutine_fn locate(Ext4State *s, FsIno ino, uint64_t *offset,
 }
 
 /* The piece of the table that holds the inode at offset. */
-static Ext4Buffer *coroutine_fn read_table(Ext4State *s, FsIno ino, uint64_t table,
+static FsBuffer *coroutine_fn read_table(Ext4State *s, FsIno ino, uint64_t table,
                                            uint64_t offset, GError **errp)
 {
     uint64_t table_bytes = (uint64_t)s->geo.inodes_per_group * s->geo.inode_bytes;
@@ -264,7 +264,7 @@ static Ext4Buffer *coroutine_fn read_table(Ext4State *s, FsIno ino, uint64_t tab
         return NULL;
     }
 
-    Ext4Buffer *buffer = ext4_cache_co_piece(s, table + at, bytes, "inode table", errp);
+    FsBuffer *buffer = ext4_cache_co_piece(s, table + at, bytes, "inode table", errp);
 
     if (!buffer) {
         g_prefix_error(errp, "inode %" PRIu64 ": ", ino);
@@ -277,7 +277,7 @@ bool coroutine_fn ext4_inode_co_read_raw(Ext4State *s, FsIno ino, uint8_t *raw,
 {
     uint64_t offset, table;
     bool in_use;
-    g_autoptr(Ext4Buffer) buffer = locate(s, ino, &offset, &table, &in_use, errp)
+    g_autoptr(FsBuffer) buffer = locate(s, ino, &offset, &table, &in_use, errp)
                                        ? read_table(s, ino, table, offset, errp)
                                        : NULL;
 
@@ -313,7 +313,7 @@ static Ext4Inode *coroutine_fn load(Ext4State *s, FsIno ino, GError **errp)
         return NULL;
     }
 
-    g_autoptr(Ext4Buffer) buffer = read_table(s, ino, table, offset, errp);
+    g_autoptr(FsBuffer) buffer = read_table(s, ino, table, offset, errp);
 
     return buffer
                ? ext4_inode_parse(s, ino, offset,

@@ -267,7 +267,7 @@ static void switch_to(Ext4State *s, Ext4Journal *journal)
 {
     g_clear_pointer(&s->journal, ext4_journal_free);
     s->journal = journal;
-    ext4_cache_drop(s);
+    fs_cache_drop(s->cache);
     ext4_inodes_drop(s);
     memset(s->group_slot_used, 0, sizeof(s->group_slot_used));
 }

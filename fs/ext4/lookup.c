@@ -22,7 +22,7 @@ static bool coroutine_fn search_block(Ext4State *s, Ext4Inode *dir, uint64_t num
         return false;
     }
 
-    g_autoptr(Ext4Buffer) buffer =
+    g_autoptr(FsBuffer) buffer =
         ext4_cache_co_block(s, run.physical, "directory", errp);
 
     if (!buffer) {

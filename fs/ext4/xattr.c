@@ -287,7 +287,7 @@ static bool coroutine_fn list_region(Ext4State *s, const Region *region,
 }
 
 static bool check_block(const Ext4State *s, const Ext4Inode *inode,
-                        const Ext4Buffer *buffer, GError **errp)
+                        const FsBuffer *buffer, GError **errp)
 {
     const Ext4XattrHeader *header = (const Ext4XattrHeader *)buffer->data;
 
@@ -337,7 +337,7 @@ bool coroutine_fn ext4_xattr_co_list(Ext4State *s, Ext4Inode *inode, GPtrArray *
         return false;
     }
 
-    g_autoptr(Ext4Buffer) buffer =
+    g_autoptr(FsBuffer) buffer =
         ext4_cache_co_block(s, inode->xattr_block, "extended attributes", errp);
 
     if (!buffer) {
