@@ -2,7 +2,8 @@
 """make-tree.py DIR [OPTION...]: a tree with everything that is hard about trees.
 
 plain       only what mke2fs -d can carry over: times of whole seconds, of this era
-block=N     the filesystem's block size, which bounds symbolic links
+block=N     the filesystem's block size
+target=N    targets of symbolic links are shorter (else than a block)
 many=N      names in the large directory
 xattr=N     the longest value of an extended attribute
 """
@@ -17,6 +18,7 @@ import sys
 options = dict((word.split('=') + ['1'])[:2] for word in sys.argv[2:])
 plain = 'plain' in options
 block = int(options.get('block', 4096))
+target_max = int(options.get('target', block))
 many = int(options.get('many', 10000))
 xattr_max = int(options.get('xattr', 3000))
 is_root = os.geteuid() == 0
@@ -112,7 +114,7 @@ def make_links():
     os.link('links/a', 'links/b')
     os.link('links/a', 'links/dir/c')
     for length in (1, 2, 58, 59, 60, 61, 62, 100, 140, 152, 160, 200, 1000, 1023, 4000, 4095):
-        if length < block:
+        if length < target_max:
             os.symlink(('t%d/' % length + '0123456789' * 410)[:length],
                        'links/to-%d' % length)
     os.symlink('missing\n\xff'.encode('latin-1'), b'links/odd')
