@@ -55,8 +55,7 @@ void fs_cache_free(FsCache *cache)
     g_free(cache);
 }
 
-static FsBuffer *remember(FsCache *cache, uint64_t key, uint64_t offset,
-                          uint32_t bytes)
+static FsBuffer *remember(FsCache *cache, uint64_t key, uint64_t offset, uint32_t bytes)
 {
     FsBuffer *buffer = g_new0(FsBuffer, 1);
 
