@@ -17,6 +17,7 @@ enum {
     READ_BYTES_MAX = 1 << 20, /* of a file without extents that is read nevertheless */
     READ_BYTES_LEAST = 1 << 30, /* that may be read through filesystems of any disk */
     WARNINGS_MAX = 20,        /* for each volume */
+    SHARED_CLAIMS = 16,       /* disks full of blocks that files share */
 };
 
 /* A part of a file's unit that lies in one piece on the device. */
@@ -41,6 +42,7 @@ struct SinkPlan {
     RecordSorter *extents;          /* of ExtentRecord */
     uint64_t data_bytes;
     uint64_t claims_left;           /* bytes that files may still claim to be theirs */
+    uint64_t shared_claims_left;    /* the same, of what is said to be shared */
     SinkReader reader;
     SinkStatus status;
     /* The merge. */
@@ -186,16 +188,18 @@ static bool add_extent(VolumeWalk *v, FileWalk *f, const FsExtent *extent,
 {
     SinkPlan *p = v->plan;
     uint64_t offset = extent->file_offset, left = extent->length;
+    uint64_t *claims_left = extent->flags & FS_EXTENT_SHARED ? &p->shared_claims_left
+                                                             : &p->claims_left;
 
     if (offset >= f->size) {
         return true;
     }
     left = MIN(left, f->size - offset);
-    if (offset < f->end || left > p->claims_left ||
+    if (offset < f->end || left > *claims_left ||
         !range_fits(extent->device_offset, left, v->end - v->start)) {
         return false;
     }
-    p->claims_left -= left;
+    *claims_left -= left;
     f->end = offset + left;
     uint64_t device_offset = v->start + extent->device_offset;
     while (left) {
@@ -512,6 +516,9 @@ SinkPlan *coroutine_fn sink_plan_co_new(const SinkPlanOptions *options, GError *
                                    options->spool_dir);
     p->status.disk = options->disk;
     p->claims_left = blk_length(options->disk);
+    p->shared_claims_left = p->claims_left <= UINT64_MAX / SHARED_CLAIMS
+                                ? p->claims_left * SHARED_CLAIMS
+                                : UINT64_MAX;
     p->reader = (SinkReader){
         .profiles = options->profiles,
         .chunker = options->chunker,
