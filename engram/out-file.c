@@ -12,6 +12,7 @@
 #include "util/aio.h"
 #include "util/error.h"
 #include "util/thread-pool.h"
+#include "util/unfinished.h"
 #include "util/units.h"
 
 enum {
@@ -89,6 +90,7 @@ static bool open_hidden(OutFile *f, GError **errp)
         f->fd = open(name, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, f->mode);
         if (f->fd >= 0) {
             f->hidden = g_steal_pointer(&name);
+            unfinished_set(f->hidden);
             f->open_path = g_strdup(f->hidden);
             return true;
         }
@@ -160,6 +162,7 @@ void out_file_free(OutFile *f)
     g_assert(!f->writing_back);
     thread_pool_free(f->background);
     if (f->hidden && !f->published) {
+        unfinished_set(NULL);
         unlink(f->hidden);
     }
     if (f->fd >= 0) {
@@ -260,6 +263,7 @@ static bool give_hidden_name(OutFile *f)
 
         if (linkat(AT_FDCWD, f->open_path, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0) {
             f->hidden = g_steal_pointer(&name);
+            unfinished_set(f->hidden);
             return true;
         }
         if (errno != EEXIST) {
@@ -292,6 +296,7 @@ bool out_file_publish(OutFile *f, GError **errp)
             error_set_errno(errp, errno, "Could not create '%s'", f->path);
             return false;
         }
+        unfinished_set(NULL);
         sync_dir(f->dir);
     }
     f->published = true;

@@ -3,7 +3,8 @@
  *
  * It has no name until it is complete: whatever ends the work before, a kill
  * included, leaves nothing behind.  Where the filesystem has no unnamed files it
- * has a hidden name meanwhile.  A block device is written in place.
+ * has a hidden name meanwhile, which only SIGKILL and the like leave behind in programs
+ * that use util/unfinished.h.  A block device is written in place.
  */
 #ifndef EMBR_ENGRAM_OUT_FILE_H
 #define EMBR_ENGRAM_OUT_FILE_H

@@ -1,7 +1,6 @@
 #include "convert-target.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,53 +8,15 @@
 
 #include "block/filename.h"
 #include "report.h"
-
-static const int ending_signals[] = {SIGHUP, SIGINT, SIGTERM};
-
-/* What is removed if the process ends now; NULL for nothing. */
-static char *volatile unfinished;
-
-/* In a signal handler. */
-static void remove_and_end(int signal_number)
-{
-    int saved_errno = errno;
-
-    if (unfinished) {
-        unlink(unfinished);
-    }
-    errno = saved_errno;
-    raise(signal_number); /* its default action now, once this returns */
-}
-
-static void handle_signals(void)
-{
-    struct sigaction action = {.sa_handler = remove_and_end, .sa_flags = SA_RESETHAND};
-
-    sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < G_N_ELEMENTS(ending_signals); i++) {
-        struct sigaction old;
-        /* nohup(1) has some ignored. */
-        if (sigaction(ending_signals[i], NULL, &old) == 0 &&
-            old.sa_handler != SIG_IGN) {
-            sigaction(ending_signals[i], &action, NULL);
-        }
-    }
-}
-
-static void set_unfinished(const char *path)
-{
-    char *old = unfinished;
-
-    unfinished = g_strdup(path);
-    g_free(old);
-}
+#include "util/unfinished.h"
 
 void target_done(bool complete)
 {
-    if (unfinished && !complete) {
-        unlink(unfinished);
+    if (complete) {
+        unfinished_set(NULL);
+    } else {
+        unfinished_remove();
     }
-    set_unfinished(NULL);
 }
 
 /* Once it is created: its own name, not that of a symbolic link to it.  A device stays
@@ -65,7 +26,7 @@ static void guard_created(const char *path)
     g_autofree char *real = realpath(path, NULL);
     struct stat st;
 
-    set_unfinished(real && stat(real, &st) == 0 && S_ISREG(st.st_mode) ? real : NULL);
+    unfinished_set(real && stat(real, &st) == 0 && S_ISREG(st.st_mode) ? real : NULL);
 }
 
 BlockDriverState *coroutine_fn target_co_create(const char *name, const char *format,
@@ -81,12 +42,12 @@ BlockDriverState *coroutine_fn target_co_create(const char *name, const char *fo
         report_gerror(error);
         return NULL;
     }
-    handle_signals();
+    unfinished_handle_signals();
     if (lstat(path, &st) < 0 && errno == ENOENT) {
-        set_unfinished(path);
+        unfinished_set(path);
     }
     if (!bdrv_co_create_image(name, format, length, keyval, &error)) {
-        set_unfinished(NULL);
+        unfinished_set(NULL);
         report_gerror(error);
         return NULL;
     }

@@ -8,6 +8,7 @@
 #include "convert-target.h"
 #include "options.h"
 #include "report.h"
+#include "util/unfinished.h"
 
 enum {
     SECTOR_BYTES = 512,
@@ -76,6 +77,7 @@ static int coroutine_fn co_convert_ingest(const ConvertCommand *o,
 {
     GError *error = NULL;
 
+    unfinished_handle_signals();
     if (drv->bdrv_co_ingest(o->target, blk_bs(src), o->create_options, progress,
                             &error) < 0) {
         report_gerror(error);
