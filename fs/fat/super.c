@@ -132,28 +132,28 @@ static void coroutine_fn co_identify(BlockBackend *blk, const uint8_t *sector,
     ident->label = co_label(blk, geo, boot, &codepage);
 }
 
-bool coroutine_fn fat_co_probe(BlockBackend *blk, FsIdent *ident)
+typedef bool coroutine_fn FindFunc(BlockBackend *blk, uint8_t *sector, FatLayout *geo);
+
+static bool coroutine_fn co_probe(BlockBackend *blk, FindFunc *co_find, FsIdent *ident)
 {
     uint8_t sector[BOOT_BYTES];
     FatLayout geo;
 
-    if (!co_find_main(blk, sector, &geo)) {
+    if (!co_find(blk, sector, &geo)) {
         return false;
     }
     co_identify(blk, sector, &geo, ident);
     return true;
 }
 
+bool coroutine_fn fat_co_probe(BlockBackend *blk, FsIdent *ident)
+{
+    return co_probe(blk, co_find_main, ident);
+}
+
 bool coroutine_fn fat_co_probe_backup(BlockBackend *blk, FsIdent *ident)
 {
-    uint8_t sector[BOOT_BYTES];
-    FatLayout geo;
-
-    if (!co_find_backup(blk, sector, &geo)) {
-        return false;
-    }
-    co_identify(blk, sector, &geo, ident);
-    return true;
+    return co_probe(blk, co_find_backup, ident);
 }
 
 /* Which FAT to read. */
