@@ -166,6 +166,24 @@ whole '-' 'image[40] = 0x81; image[fat_at(0, 0):fat_at(0, 1)] = bytes(length)'
 expect_failure 1 'the root directory is at cluster 0x1, expected 2 to' \
     bash -c "python3 edit.py 'image[44] = 1' && '$EMBR_IMG' ls image"
 
+# A part of the FAT that cannot be read, where the copy can.
+if command -v qemu-img >/dev/null; then
+    qemu-img convert -O qcow2 good image
+    python3 - <<'END'
+import struct
+with open('image', 'r+b') as file:
+    file.seek(40)
+    l1 = struct.unpack('>Q', file.read(8))[0]
+    file.seek(l1)
+    l2 = struct.unpack('>Q', file.read(8))[0] & 0xfffffffffffe00
+    file.seek(l2 + 8)           # the second 64 KiB of the disk, in the first FAT
+    file.write(struct.pack('>Q', 1 << 63 | 1 << 50))
+END
+    "$fs_dump" -b image >dump.txt 2>said.txt || { cat said.txt >&2; fail "an unreadable FAT"; }
+    grep -q '^warning.*a copy of the FAT is used: ' said.txt || { cat said.txt >&2; fail "an unreadable FAT: no warning"; }
+    same dump.txt good.txt "an unreadable FAT"
+fi
+
 # An engram of a damaged filesystem is the disk, bit for bit, and tells of the rest.
 edit "c = list(chain('A')); put(c[5], c[1])"
 "$EMBR_IMG" convert -O engram image image.engram 2>said.txt || { cat said.txt >&2; fail "convert"; }
