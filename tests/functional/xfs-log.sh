@@ -4,10 +4,12 @@
 source "$(dirname "$0")/common.sh"
 source "$(dirname "$0")/xfs-common.sh"
 
-# warns PATTERN: of what fs-dump says of the image.
+# warns IMAGE PATTERN: of what fs-dump says of it; without the log, files may be half there.
 warns()
 {
-    "$fs_dump" "${1}" >ours 2>errors.txt || { cat errors.txt >&2; fail "fs-dump $1"; }
+    local status=0
+    "$fs_dump" "$1" >ours 2>errors.txt || status=$?
+    [ "$status" -le 1 ] && [ -s ours ] || { cat errors.txt >&2; fail "fs-dump $1: $status"; }
     grep -qE "^warning: .*$2" errors.txt || { cat errors.txt >&2; fail "$1: not told: $2"; }
 }
 
@@ -58,6 +60,18 @@ if new_xfs 320M -l logdev=log,size=64m; then
     warns image 'log is on another device'
 fi
 
+# Files on the realtime device are listed, their content is refused; others are read.
+echo content >content
+printf '/dev/null\n0 0\nd--755 0 0\nplain ---644 0 0 %s\nthere ---644 0 0 %s\n$\n' \
+    "$PWD/content" "$PWD/content" >proto
+new_xfs 320M -m crc=1 -p proto
+dump_ours ours || fail "two files"
+ino=$(awk '$1 == "there" { sub("ino=", "", $2); print $2 }' ours)
+xfs_db -x -c "inode $ino" -c 'write core.realtime 1' image >/dev/null
+expect_failure 1 "there: .*inode $ino: its content is on the realtime device" "$fs_dump" image
+grep -q '^plain .* sum=' .stdout || fail "a file that is not on the realtime device"
+grep -q '^there .* size=8 ' .stdout || fail "a file on the realtime device is not listed"
+
 need_xfs_mount
 
 # Records of 256 KiB go round a log of 64 MiB soon; wherever that stops, an unmount makes it
@@ -98,23 +112,3 @@ for feature in 0x40 0x80; do
         echo "feature $feature: not mounted by this kernel"
     fi
 done
-
-# Files on the realtime device are refused, others read.
-truncate -s 64M realtime
-attach_loop realtime
-if new_xfs 320M -r "rtdev=$LOOP" && mount -o "loop,rtdev=$LOOP" image mnt 2>mount.txt; then
-    echo plain >mnt/plain
-    mkdir mnt/there
-    if xfs_io -c 'chattr +t' mnt/there 2>/dev/null; then
-        echo data >mnt/there/file
-    fi
-    umount mnt
-    if "$fs_dump" image >ours 2>errors.txt; then
-        ! grep -q ^there/file ours || fail "a file on the realtime device has content"
-    fi
-    ! grep -q ^there/file ours || grep -qE 'there/file: .*on the realtime device' errors.txt ||
-        { cat errors.txt >&2; fail "a file on the realtime device"; }
-    grep '^plain ' ours | grep -q "sum=" || fail "a file that is not on the realtime device"
-else
-    echo "no realtime device: $(cat mount.txt mkfs.txt)"
-fi
