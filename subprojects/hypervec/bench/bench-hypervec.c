@@ -1,7 +1,7 @@
 /*
- * The rate of every operation with every kernel.
+ * The rate of every operation with every kernel, or the one of that name.
  *
- *     bench-hypervec [FILE]...
+ *     bench-hypervec [-k KERNEL] [FILE]...
  *
  * Content is random bytes, or that of FILEs, each encoded whole and in pieces of 16
  * KiB. Beside the dots stands the rate at which one core adds up the same memory.
@@ -242,7 +242,14 @@ static void make_content(Bench *b)
 int main(int argc, char **argv)
 {
     Bench *b = must_allocate(sizeof(*b));
+    const char *only = NULL;
+    bool found = false;
 
+    if (argc > 2 && strcmp(argv[1], "-k") == 0) {
+        only = argv[2];
+        argc -= 2;
+        argv += 2;
+    }
     memset(b, 0, sizeof(*b));
     hypervec_space_init(&b->space, DIMENSION);
     if (argc > 1) {
@@ -255,8 +262,15 @@ int main(int argc, char **argv)
     b->packed_len = must_allocate(N_VECTORS * sizeof(*b->packed_len));
     b->dots = must_allocate(N_VECTORS * sizeof(*b->dots));
     for (const HypervecKernel *const *k = hypervec_kernels(); *k; k++) {
-        b->space.kernel = *k;
-        run_all(b);
+        if (!only || strcmp(hypervec_kernel_name(*k), only) == 0) {
+            b->space.kernel = *k;
+            run_all(b);
+            found = true;
+        }
+    }
+    if (!found) {
+        fprintf(stderr, "bench-hypervec: no kernel '%s' here\n", only);
+        return 1;
     }
     return 0;
 }

@@ -24,7 +24,8 @@
 
 typedef struct Encoder {
     int32_t *counts;
-    uint32_t dimension;
+    /* Twice the dimension: the places of a trit that is up or down. */
+    uint64_t places;
     uint32_t recent[1 << RECENT_BITS];
 } Encoder;
 
@@ -58,10 +59,9 @@ static inline void add_ngram(Encoder *e, uint64_t ngram)
     }
     *recent = mark;
     for (int i = 0; i < ITEM_TRITS; i++) {
-        uint32_t place =
-            (uint32_t)((hash >> (32 * i) & UINT32_MAX) * (2 * e->dimension) >> 32);
+        uint64_t place = (hash >> (32 * i) & UINT32_MAX) * e->places >> 32;
 
-        e->counts[place / 2] += place % 2 ? -1 : 1;
+        e->counts[place / 2] += 1 - 2 * (int32_t)(place % 2);
     }
 }
 
@@ -99,7 +99,7 @@ void hypervec_encode(const HypervecSpace *space, int32_t *counts, const void *da
                      size_t len)
 {
     const uint8_t *bytes = data;
-    Encoder e = { .counts = counts, .dimension = space->dimension };
+    Encoder e = { .counts = counts, .places = 2 * (uint64_t)space->dimension };
     size_t n = len < HYPERVEC_NGRAM_BYTES ? 0 : len - HYPERVEC_NGRAM_BYTES + 1;
     size_t taken = 0;
 

@@ -5,6 +5,7 @@
 
 /* Vectors whose dots are taken in one go on the way to similarities. */
 #define BATCH_VECTORS 256
+#define PLANE_WORDS_MAX (HYPERVEC_DIMENSION_MAX / 64)
 
 bool hypervec_space_init(HypervecSpace *space, uint32_t dimension)
 {
@@ -101,28 +102,28 @@ static int32_t find_threshold(const HypervecSpace *space, const int32_t *counts,
 void hypervec_threshold(const HypervecSpace *space, uint64_t *out,
                         const int32_t *counts, uint32_t active)
 {
+    const HypervecKernel *kernel = space->kernel;
+    uint32_t dimension = space->dimension;
     uint64_t *negative = out + plane_words(space);
+    uint64_t strong[PLANE_WORDS_MAX];
     int32_t threshold = find_threshold(space, counts, active);
     uint32_t equals =
-        threshold == 1
-            ? 0
-            : active - space->kernel->strong(counts, space->dimension, threshold);
+        threshold == 1 ? 0 : active - kernel->strong(counts, dimension, threshold);
 
-    memset(out, 0, hypervec_words(space) * sizeof(*out));
-    for (uint32_t i = 0; i < space->dimension; i++) {
-        int32_t size = counts[i] < 0 ? -counts[i] : counts[i];
-        uint64_t bit = UINT64_C(1) << (i % 64);
+    kernel->split(out, negative, counts, dimension, threshold);
+    if (equals == 0) {
+        return;
+    }
+    memcpy(strong, out, plane_words(space) * sizeof(*out));
+    kernel->split(out, negative, counts, dimension, threshold - 1);
+    for (size_t w = 0; w < plane_words(space); w++) {
+        uint64_t tied = out[w] & ~strong[w];
 
-        if (size < threshold) {
-            if (size < threshold - 1 || equals == 0) {
-                continue;
-            }
+        for (out[w] = strong[w]; tied && equals > 0; tied &= tied - 1) {
+            out[w] |= tied & -tied;
             equals--;
         }
-        out[i / 64] |= bit;
-        if (counts[i] < 0) {
-            negative[i / 64] |= bit;
-        }
+        negative[w] &= out[w];
     }
 }
 

@@ -131,8 +131,33 @@ AVX2 static uint32_t strong_avx2(const int32_t *counts, size_t n, int32_t least)
     return sum;
 }
 
-AVX2 static void bind_avx2(uint64_t *out, const uint64_t *a, const uint64_t *b,
-                           size_t words)
+AVX2 static inline uint64_t lane_bits(__m256i lanes)
+{
+    return (uint64_t)(uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(lanes));
+}
+
+AVX2 static void split_avx2(uint64_t *nonzero, uint64_t *negative,
+                            const int32_t *counts, size_t n, int32_t least)
+{
+    const __m256i below = _mm256_set1_epi32(least - 1);
+
+    for (size_t w = 0; w < n / 64; w++) {
+        uint64_t strong = 0, minus = 0;
+
+        for (int shift = 0; shift < 64; shift += LANES) {
+            __m256i c = _mm256_loadu_si256((const __m256i *)(counts + w * 64 + shift));
+            __m256i size = _mm256_abs_epi32(c);
+
+            strong |= lane_bits(_mm256_cmpgt_epi32(size, below)) << shift;
+            minus |= lane_bits(c) << shift;
+        }
+        nonzero[w] = strong;
+        negative[w] = minus & strong;
+    }
+}
+
+AVX2 void hypervec_bind_avx2(uint64_t *out, const uint64_t *a, const uint64_t *b,
+                             size_t words)
 {
     for (size_t w = 0; w < words; w += 4) {
         __m256i nonzero =
@@ -200,8 +225,8 @@ AVX2 static inline int32_t dot_one(const uint64_t *a, const uint64_t *b, size_t 
     return (int32_t)add_up(both) - 2 * (int32_t)add_up(differ);
 }
 
-AVX2 static void dots_avx2(int32_t *out, uint32_t *active, const uint64_t *query,
-                           const uint64_t *vectors, size_t n, size_t words)
+AVX2 void hypervec_dots_avx2(int32_t *out, uint32_t *active, const uint64_t *query,
+                             const uint64_t *vectors, size_t n, size_t words)
 {
     for (size_t i = 0; i < n; i++) {
         const uint64_t *v = vectors + i * 2 * words;
@@ -232,8 +257,9 @@ const HypervecKernel hypervec_kernel_avx2 = {
     .counts_add = counts_add_avx2,
     .clamp = clamp_avx2,
     .strong = strong_avx2,
-    .bind = bind_avx2,
-    .dots = dots_avx2,
+    .split = split_avx2,
+    .bind = hypervec_bind_avx2,
+    .dots = hypervec_dots_avx2,
 };
 
 #endif

@@ -41,14 +41,40 @@ static void clamp_portable(int32_t *counts, size_t n)
     }
 }
 
+/* Whether the count is at least `least` or at most -least: one comparison. */
+static inline bool is_strong(int32_t count, int32_t least)
+{
+    uint32_t weakest = (uint32_t)least - 1;
+
+    return (uint32_t)count + weakest > 2 * weakest;
+}
+
 static uint32_t strong_portable(const int32_t *counts, size_t n, int32_t least)
 {
     uint32_t strong = 0;
 
     for (size_t i = 0; i < n; i++) {
-        strong += counts[i] >= least || counts[i] <= -least;
+        strong += is_strong(counts[i], least);
     }
     return strong;
+}
+
+static void split_portable(uint64_t *nonzero, uint64_t *negative, const int32_t *counts,
+                           size_t n, int32_t least)
+{
+    for (size_t w = 0; w < n / 64; w++) {
+        uint64_t strong = 0, minus = 0;
+
+        /* From the last one on, each shifts those before it up. */
+        for (int i = 63; i >= 0; i--) {
+            int32_t count = counts[w * 64 + i];
+
+            strong = strong << 1 | (uint64_t)is_strong(count, least);
+            minus = minus << 1 | (uint64_t)(count < 0);
+        }
+        nonzero[w] = strong;
+        negative[w] = minus & strong;
+    }
 }
 
 static void bind_portable(uint64_t *out, const uint64_t *a, const uint64_t *b,
@@ -106,6 +132,7 @@ const HypervecKernel hypervec_kernel_portable = {
     .counts_add = counts_add_portable,
     .clamp = clamp_portable,
     .strong = strong_portable,
+    .split = split_portable,
     .bind = bind_portable,
     .dots = dots_portable,
 };

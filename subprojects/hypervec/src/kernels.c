@@ -2,6 +2,10 @@
 
 /* A processor that can run one of these can run all that follow. */
 static const HypervecKernel *const all_kernels[] = {
+#ifdef HYPERVEC_HAVE_AVX512
+    &hypervec_kernel_avx512_vpopcntdq,
+    &hypervec_kernel_avx512,
+#endif
 #if defined(__x86_64__)
     &hypervec_kernel_avx2,
 #endif

@@ -26,6 +26,9 @@ struct HypervecKernel {
     void (*clamp)(int32_t *counts, size_t n);
     /* How many counts are at least `least`, which is positive, or at most -least. */
     uint32_t (*strong)(const int32_t *counts, size_t n, int32_t least);
+    /* Makes planes of those counts, and of their signs; all others are zero. */
+    void (*split)(uint64_t *nonzero, uint64_t *negative, const int32_t *counts,
+                  size_t n, int32_t least);
     void (*bind)(uint64_t *out, const uint64_t *a, const uint64_t *b, size_t words);
     /* active[i] is the number of trits of vector i that are not zero; may be NULL. */
     void (*dots)(int32_t *out, uint32_t *active, const uint64_t *query,
@@ -67,6 +70,17 @@ size_t hypervec_sample_portable(const uint8_t *data, uint32_t n, int32_t limit,
 extern const HypervecKernel hypervec_kernel_portable;
 #if defined(__x86_64__)
 extern const HypervecKernel hypervec_kernel_avx2;
+/* What wider registers do no better. */
+void hypervec_bind_avx2(uint64_t *out, const uint64_t *a, const uint64_t *b,
+                        size_t words);
+void hypervec_dots_avx2(int32_t *out, uint32_t *active, const uint64_t *query,
+                        const uint64_t *vectors, size_t n, size_t words);
+/* The first compilers that know all of the instructions. */
+#if __GNUC__ >= 8 || (defined(__clang__) && __clang_major__ >= 7)
+#define HYPERVEC_HAVE_AVX512
+extern const HypervecKernel hypervec_kernel_avx512;
+extern const HypervecKernel hypervec_kernel_avx512_vpopcntdq;
+#endif
 #endif
 
 #endif

@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #define SAMPLE_POSITIONS 4096
 #define GUARD 64
@@ -41,15 +44,53 @@ START_TEST(the_list_ends_with_portable)
 }
 END_TEST
 
-#if defined(__x86_64__)
-START_TEST(avx2_is_used_where_it_can_be)
+static void check_listed(const char *name, bool expected)
 {
     bool listed = false;
 
     for (const HypervecKernel *const *k = hypervec_kernels(); *k; k++) {
-        listed |= strcmp(hypervec_kernel_name(*k), "avx2") == 0;
+        listed |= strcmp(hypervec_kernel_name(*k), name) == 0;
     }
-    ck_assert_int_eq(listed, __builtin_cpu_supports("avx2") != 0);
+    ck_assert_msg(listed == expected, "%s: %d", name, listed);
+}
+
+#if defined(__x86_64__)
+/* What the operating system keeps of the vector registers when it switches threads. */
+static bool system_keeps(uint32_t state, uint32_t features)
+{
+    uint32_t low, high;
+
+    if (!(features & bit_OSXSAVE)) {
+        return false;
+    }
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & state) == state;
+}
+
+START_TEST(vector_units_are_used_where_they_can_be)
+{
+    uint32_t eax, ebx = 0, ecx = 0, edx, features = 0;
+    uint32_t avx512_bits = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_BMI2;
+    bool avx2, avx512;
+
+    __get_cpuid(1, &eax, &ebx, &features, &edx);
+    ebx = 0;
+    __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx);
+    avx2 = system_keeps(0x6, features) && features & bit_POPCNT && ebx & bit_AVX2 &&
+           ebx & bit_BMI;
+    avx512 = avx2 && system_keeps(0xE6, features) && (ebx & avx512_bits) == avx512_bits;
+    check_listed("avx2", avx2);
+#ifndef HYPERVEC_HAVE_AVX512
+    avx512 = false;
+#endif
+    check_listed("avx512", avx512);
+    check_listed("avx512-vpopcntdq", avx512 && ecx & bit_AVX512VPOPCNTDQ);
+}
+END_TEST
+#else
+START_TEST(vector_units_are_used_where_they_can_be)
+{
+    check_listed("avx2", false);
 }
 END_TEST
 #endif
@@ -60,9 +101,15 @@ static void compare_sample(const HypervecKernel *kernel, const uint8_t *data,
     uint16_t expected[SAMPLE_POSITIONS + SAMPLE_SLACK];
     uint16_t found[SAMPLE_POSITIONS + SAMPLE_SLACK];
     size_t taken = portable->sample(data, n, limit, expected);
+    bool untouched = true;
 
+    memset(found, 0xA5, sizeof(found));
     ck_assert_uint_eq(kernel->sample(data, n, limit, found), taken);
     ck_assert_int_eq(memcmp(found, expected, taken * sizeof(*found)), 0);
+    for (uint32_t i = n + SAMPLE_SLACK; i < SAMPLE_POSITIONS + SAMPLE_SLACK; i++) {
+        untouched &= found[i] == 0xA5A5;
+    }
+    ck_assert(untouched);
 }
 
 START_TEST(sample)
@@ -75,8 +122,10 @@ START_TEST(sample)
 
     for (const HypervecKernel *const *k = hypervec_kernels(); *k; k++) {
         for (int round = 0; round < 300; round++) {
-            uint32_t n =
-                round < 150 ? (uint32_t)round : random_below(&r, SAMPLE_POSITIONS + 1);
+            /* Every rest of two of the longest steps, and whole blocks. */
+            uint32_t n = round < 200   ? (uint32_t)round
+                         : round < 210 ? SAMPLE_POSITIONS
+                                       : random_below(&r, SAMPLE_POSITIONS + 1);
             uint32_t start = SAMPLE_POSITIONS - n;
 
             random_bytes(&r, data, SAMPLE_POSITIONS + HYPERVEC_NGRAM_BYTES - 1);
@@ -141,6 +190,29 @@ START_TEST(counts_add_clamp_and_strong)
             for (size_t i = 0; i < sizeof(leasts) / sizeof(*leasts); i++) {
                 ck_assert_uint_eq((*k)->strong(found + 1, 1536, leasts[i]),
                                   portable->strong(found + 1, 1536, leasts[i]));
+            }
+        }
+    }
+}
+END_TEST
+
+START_TEST(split)
+{
+    int32_t counts[1537];
+    uint64_t expected[2][24 + 1], found[2][24 + 1];
+    Random r = { 6 };
+
+    for (const HypervecKernel *const *k = hypervec_kernels(); *k; k++) {
+        for (size_t n = 512; n <= 1536; n += 512) {
+            for (int32_t least = 1; least <= 10; least++) {
+                int32_t this = least < 10 ? least : HYPERVEC_COUNT_MAX - 1;
+
+                fill_counts(&r, counts, 1537);
+                memset(expected, 0xA5, sizeof(expected));
+                memset(found, 0xA5, sizeof(found));
+                portable->split(expected[0], expected[1], counts + 1, n, this);
+                (*k)->split(found[0], found[1], counts + 1, n, this);
+                ck_assert_int_eq(memcmp(found, expected, sizeof(found)), 0);
             }
         }
     }
@@ -236,8 +308,6 @@ START_TEST(encode_and_threshold)
 END_TEST
 
 RUN_TESTS("kernels", the_list_ends_with_portable,
-#if defined(__x86_64__)
-          avx2_is_used_where_it_can_be,
-#endif
-          sample, bundle, counts_add_clamp_and_strong, bind_and_dots,
-          dots_of_dense_vectors, encode_and_threshold)
+          vector_units_are_used_where_they_can_be, sample, bundle,
+          counts_add_clamp_and_strong, split, bind_and_dots, dots_of_dense_vectors,
+          encode_and_threshold)

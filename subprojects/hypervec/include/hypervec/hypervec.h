@@ -148,7 +148,8 @@ double hypervec_similarity(const HypervecSpace *space, const uint64_t *a,
 
 /*
  * The same with each of the n vectors that lie one after another, hypervec_words()
- * apart, from vectors on: the loop of a search.
+ * apart, from vectors on: the loop of a search.  Any alignment will do; vectors in the
+ * cache are read fastest at multiples of 64 bytes.
  */
 void hypervec_dots(const HypervecSpace *space, int32_t *out, const uint64_t *query,
                    const uint64_t *vectors, size_t n);
