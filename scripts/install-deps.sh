@@ -18,7 +18,8 @@ debian_build="gcc libc6-dev meson ninja-build pkg-config python3 libglib2.0-dev
 debian_test="valgrind clang ?libclang-rt-dev qemu-utils gdisk fdisk e2fsprogs dosfstools
     mtools attr acl mount util-linux diffutils tar zstd gzip sleuthkit git ?xfsprogs
     ?btrfs-progs ?cryptsetup-bin ?ntfs-3g ?exfatprogs ?f2fs-tools ?squashfs-tools
-    ?genisoimage ?erofs-utils ?bcache-tools"
+    ?genisoimage ?erofs-utils ?bcache-tools ?gcc-aarch64-linux-gnu
+    ?libc6-dev-arm64-cross ?qemu-user"
 debian_demo="qemu-utils fdisk e2fsprogs diffutils tar"
 
 fedora_build="gcc meson ninja-build pkgconf-pkg-config python3 glib2-devel
@@ -44,7 +45,7 @@ arch_build="gcc meson ninja pkgconf python glib2 glib2-devel json-glib liburing 
 arch_test="valgrind clang compiler-rt qemu-img gptfdisk util-linux e2fsprogs dosfstools
     mtools attr acl diffutils tar zstd gzip ?sleuthkit git ?xfsprogs ?btrfs-progs
     ?cryptsetup ?ntfs-3g ?exfatprogs ?f2fs-tools ?squashfs-tools ?cdrtools ?erofs-utils
-    ?bcache-tools"
+    ?bcache-tools ?aarch64-linux-gnu-gcc ?aarch64-linux-gnu-glibc ?qemu-user"
 arch_demo="qemu-img util-linux e2fsprogs diffutils tar"
 }
 

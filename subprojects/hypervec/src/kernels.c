@@ -9,6 +9,9 @@ static const HypervecKernel *const all_kernels[] = {
 #if defined(__x86_64__)
     &hypervec_kernel_avx2,
 #endif
+#ifdef HYPERVEC_HAVE_NEON
+    &hypervec_kernel_neon,
+#endif
     &hypervec_kernel_portable,
     NULL,
 };

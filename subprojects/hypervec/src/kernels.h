@@ -82,5 +82,9 @@ extern const HypervecKernel hypervec_kernel_avx512;
 extern const HypervecKernel hypervec_kernel_avx512_vpopcntdq;
 #endif
 #endif
+#if defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define HYPERVEC_HAVE_NEON
+extern const HypervecKernel hypervec_kernel_neon;
+#endif
 
 #endif

@@ -1,6 +1,5 @@
 #include "common.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 uint64_t random_next(Random *r)
@@ -60,22 +59,4 @@ HypervecSpace make_space(uint32_t dimension)
 bool same_vector(const HypervecSpace *space, const uint64_t *a, const uint64_t *b)
 {
     return memcmp(a, b, hypervec_words(space) * sizeof(*a)) == 0;
-}
-
-int run_tests(const char *name, const TTest *const *tests, size_t n)
-{
-    Suite *suite = suite_create(name);
-    TCase *tcase = tcase_create(name);
-    SRunner *runner;
-    int failed;
-
-    for (size_t i = 0; i < n; i++) {
-        tcase_add_test(tcase, tests[i]);
-    }
-    suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""spec.py DUMP: docs/hypervec.md once more, in another language.
+"""spec.py DUMP...: docs/hypervec.md once more, in another language.
 
-Makes contents of every kind, and fails unless the program DUMP (dump.c) has the same
+Makes contents of every kind, and fails unless the command DUMP... (dump.c) has the same
 vectors for them, bit by bit."""
 
 import os
@@ -122,7 +122,7 @@ def contents(rng):
 
 
 def check(dump, dimension, active, segment, files):
-    arguments = [dump, str(dimension), str(active), str(segment)]
+    arguments = [*dump, str(dimension), str(active), str(segment)]
     expected, total = [], [0] * dimension
     for place, (name, path, content) in enumerate(files):
         arguments += [name, path]
@@ -157,6 +157,6 @@ def main(dump):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
-    main(sys.argv[1])
+    main(sys.argv[1:])

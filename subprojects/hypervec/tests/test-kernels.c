@@ -90,6 +90,9 @@ END_TEST
 #else
 START_TEST(vector_units_are_used_where_they_can_be)
 {
+#ifdef HYPERVEC_HAVE_NEON
+    check_listed("neon", true);
+#endif
     check_listed("avx2", false);
 }
 END_TEST
