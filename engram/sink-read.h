@@ -5,9 +5,10 @@
 #ifndef EMBR_ENGRAM_SINK_READ_H
 #define EMBR_ENGRAM_SINK_READ_H
 
+#include "engram/chunker.h"
 #include "engram/manifest-writer.h"
 #include "engram/profile.h"
-#include "engram/sink-cut.h"
+#include "engram/sink-unit.h"
 #include "fs/fs.h"
 
 /* What is common to all files that are read so. */
@@ -31,5 +32,10 @@ typedef struct SinkReadFile {
 bool coroutine_fn sink_co_read_file(SinkReader *r, Filesystem *fs,
                                     const SinkReadFile *file, GError **damage,
                                     GError **errp);
+
+/* Moves *pos, 0 or a multiple of SINK_SEGMENT_BYTES in a file of size bytes, to the next
+ * such place from where on it has content; to size if there is none. */
+bool coroutine_fn sink_co_skip_holes(Filesystem *fs, FsIno ino, uint64_t size,
+                                     uint64_t *pos, GError **errp);
 
 #endif

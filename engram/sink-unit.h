@@ -8,6 +8,7 @@
  *     sink-job      reads some MiB of units, has them cut, encodes what is new
  *     sink-cut      zero blocks, chunks, identities, hypervectors
  *     sink-content  what the units of a file say of it as a whole
+ *     content-sum   the same of a file that is read from start to end
  */
 #ifndef EMBR_ENGRAM_SINK_UNIT_H
 #define EMBR_ENGRAM_SINK_UNIT_H
