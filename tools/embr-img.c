@@ -25,6 +25,7 @@ static const struct {
     {"info", "show an image's format, sizes, snapshots and backing chain", img_info},
     {"ls", "list files", img_ls},
     {"map", "show what is stored where", img_map},
+    {"query", "find the files in engrams that are like a given one", img_query},
     {"volumes", "show the partitions and what is on them", img_volumes},
 };
 

@@ -1,4 +1,4 @@
-/* Writing to files that are not images. */
+/* Files that are not images. */
 #ifndef EMBR_TOOLS_FD_H
 #define EMBR_TOOLS_FD_H
 
@@ -6,6 +6,9 @@
 
 /* All of data, or an error that names the file.  Blocks. */
 bool fd_write_all(int fd, const void *data, size_t len, const char *name,
+                  GError **errp);
+/* Up to len bytes, fewer only at the end of the file; *got says how many.  Blocks. */
+bool fd_read_some(int fd, void *data, size_t len, const char *name, size_t *got,
                   GError **errp);
 
 #endif

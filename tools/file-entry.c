@@ -99,8 +99,7 @@ static Timestamp *timestamp_new(const FsTime *when)
     return t;
 }
 
-/* Sets *text, and *bytes if that is not all that text was. */
-static void set_text(char **text, char **bytes, const char *value)
+void file_set_text(char **text, char **bytes, const char *value)
 {
     if (g_utf8_validate(value, -1, NULL)) {
         *text = g_strdup(value);
@@ -141,7 +140,7 @@ FileEntry *file_entry_from_stat(const char *path, const FsStat *stat,
 {
     FileEntry *e = file_entry_new0();
 
-    set_text(&e->path, &e->path_bytes, path);
+    file_set_text(&e->path, &e->path_bytes, path);
     e->type = file_types[type_index(stat->mode)].type;
     e->mode = stat->mode & 07777;
     e->ino = stat->ino;
@@ -162,7 +161,7 @@ FileEntry *file_entry_from_stat(const char *path, const FsStat *stat,
         e->crtime = timestamp_new(&stat->crtime);
     }
     if (target) {
-        set_text(&e->target, &e->target_bytes, target);
+        file_set_text(&e->target, &e->target_bytes, target);
     }
     e->flags = flag_list(stat->flags);
     return e;

@@ -1,0 +1,75 @@
+/*
+ * EngramQuery: the files in engrams that are most like a given content.
+ *
+ * Files are compared by the hypervectors in the manifests: their content is not read.
+ * Every regular file that has a vector is a candidate: each whose content is more than
+ * zero blocks.  Hard links share the vector of their file's first name, which is the
+ * one that is found.  Whether a content is the same is told by its digest.
+ *
+ * The order of use: engrams, content, search.  Memory does not grow with the number of
+ * files.  All of it in coroutines of one thread; the work is done in the CPU thread
+ * pool.
+ */
+#ifndef EMBR_ENGRAM_QUERY_H
+#define EMBR_ENGRAM_QUERY_H
+
+#include "engram/file.h"
+#include "fs/fs.h"
+
+enum {
+    ENGRAM_QUERY_HITS_MAX = 10000,
+    ENGRAM_QUERY_PIECE_BYTES = 4 << 20,
+};
+
+typedef struct EngramQueryOptions {
+    unsigned hits;              /* how many are wanted, 1 to ENGRAM_QUERY_HITS_MAX */
+    double min_similarity;      /* 0 to 1; what is not above 0 is never found */
+    const char *image;          /* only images of that name; NULL: all */
+    const char *path;           /* only paths like that: * stands for any bytes, /
+                                   included, ? for one; NULL: all.  Not empty */
+} EngramQueryOptions;
+
+typedef struct EngramQueryHit {
+    double similarity;          /* the cosine, at most 1 */
+    bool identical;             /* the content is the same */
+    uint64_t size;              /* of the file */
+    char *engram;               /* as it was opened */
+    char *image;
+    char *path;                 /* from the root: "/p3/etc/fstab"; bytes */
+    unsigned engram_index;      /* in the order they were added */
+    uint32_t image_index;
+    uint64_t entry;             /* number in the image's manifest */
+} EngramQueryHit;
+
+void engram_query_hit_free(EngramQueryHit *hit);
+
+typedef struct EngramQuery EngramQuery;
+
+/* options is copied. */
+EngramQuery *engram_query_new(const EngramQueryOptions *options);
+void engram_query_free(EngramQuery *q);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(EngramQuery, engram_query_free)
+
+/* Has f searched, too, which must stay.  Before any content is added. */
+bool engram_query_add_engram(EngramQuery *q, EngramFile *f, GError **errp);
+
+/* Adds to the content that is looked for: pieces of ENGRAM_QUERY_PIECE_BYTES, of which
+ * the last may be shorter. */
+void coroutine_fn engram_query_co_add_content(EngramQuery *q, const void *data,
+                                              uint32_t bytes);
+/* The same with all of a file of size bytes; holes are not read. */
+bool coroutine_fn engram_query_co_add_file(EngramQuery *q, Filesystem *fs, FsIno ino,
+                                           uint64_t size, GError **errp);
+
+/*
+ * The best hits, EngramQueryHits that the array owns: by falling similarity; of equally
+ * similar ones the identical first, then by engram, image and path, in the order of the
+ * manifest.
+ *
+ * NULL and an error: EMBR_ERROR_INVALID if the content has no vector, since there is
+ * nothing in it but zero blocks; EMBR_ERROR_UNSUPPORTED if an image has no manifest or
+ * vectors that do not compare; EMBR_ERROR_NOT_FOUND if no image has the name asked for.
+ */
+GPtrArray *coroutine_fn engram_query_co_search(EngramQuery *q, GError **errp);
+
+#endif

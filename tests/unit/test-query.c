@@ -1,0 +1,223 @@
+/*
+ * Queries by themselves: which hits are kept and in what order, and what is refused.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engram-builder.h"
+#include "engram/query-hits.h"
+#include "engram/vector.h"
+#include "util/aio.h"
+
+enum { N = 300, DISK_BYTES = 64 << 10 };
+
+/* Hit i of N, best first. */
+static EngramQueryHit nth_hit(unsigned i)
+{
+    return (EngramQueryHit){
+        .similarity = 1.0 - i / 24 * 0.01,
+        .identical = i % 24 < 12,
+        .engram_index = i % 12 / 6,
+        .image_index = i % 6 / 3,
+        .entry = i % 3 * 100,
+        .size = i,
+        .engram = (char *)"vm.engram",
+        .image = (char *)"vm",
+        .path = (char *)"/etc/motd",
+    };
+}
+
+static void shuffle(GRand *rand, unsigned *order)
+{
+    for (unsigned i = 0; i < N; i++) {
+        order[i] = i;
+    }
+    for (unsigned i = N - 1; i > 0; i--) {
+        unsigned j = g_rand_int_range(rand, 0, i + 1), swapped = order[i];
+
+        order[i] = order[j];
+        order[j] = swapped;
+    }
+}
+
+/* Whatever order hits come in, the best are kept, best first. */
+START_TEST(test_best_first)
+{
+    static const unsigned sizes[] = { 1, 2, 7, 100, N - 1, N, N + 1, 10000 };
+    g_autoptr(GRand) rand = g_rand_new_with_seed(_i);
+    unsigned max = sizes[_i], order[N];
+    QueryHits *hits = query_hits_new(max);
+
+    shuffle(rand, order);
+    for (unsigned i = 0; i < N; i++) {
+        EngramQueryHit hit = nth_hit(order[i]);
+        query_hits_add(hits, &hit);
+    }
+    g_autoptr(GPtrArray) list = query_hits_take(hits);
+    ck_assert_uint_eq(list->len, MIN(max, N));
+    for (unsigned i = 0; i < list->len; i++) {
+        const EngramQueryHit *hit = g_ptr_array_index(list, i);
+        ck_assert_uint_eq(hit->size, i);
+        ck_assert_str_eq(hit->path, "/etc/motd");
+    }
+    g_autoptr(GPtrArray) rest = query_hits_take(hits);
+    ck_assert_uint_eq(rest->len, 0);
+    query_hits_free(hits);
+}
+END_TEST
+
+enum { VECTOR_BYTES = 5 };          /* in the builder's manifest */
+
+typedef struct Search {
+    bool with_manifest;
+    const uint8_t *vector;          /* of its second file, VECTOR_BYTES; NULL: none */
+    const char *image;
+    const char *content;
+    GPtrArray *hits;
+    GError *error;
+} Search;
+
+static uint8_t *find(GByteArray *data, const void *what, size_t len)
+{
+    uint8_t *found = memmem(data->data, data->len, what, len);
+
+    ck_assert_ptr_nonnull(found);
+    return found;
+}
+
+/* The one vector of the builder's manifest becomes one of a file, of the usual
+ * dimension. */
+static GBytes *with_vector(GBytes *engram, const uint8_t *vector)
+{
+    GByteArray *data = g_bytes_unref_to_array(engram);
+    const EngramVectorEntry old = { .entry = le64_make(ENGRAM_VECTOR_OF_IMAGE),
+                                    .bytes = le32_make(VECTOR_BYTES) };
+    EngramManifestRoot root = {
+        .entries = le64_make(5),
+        .vectors = le64_make(1),
+        .file_pages = le32_make(2),
+        .vector_pages = le32_make(1),
+        .hypervector_encoding = le32_make(1),
+        .volumes = le32_make(2),
+    };
+    uint8_t *at = find(data, &old, sizeof(old));
+
+    le64_store(at, 1);
+    memcpy(at + sizeof(old), vector, VECTOR_BYTES);
+    at = find(data, &root, sizeof(root));
+    root.hypervector_dimension = le32_make(VECTOR_DIMENSION);
+    memcpy(at, &root, sizeof(root));
+    engram_fix_checksums(data->data, data->len);
+    return g_byte_array_free_to_bytes(data);
+}
+
+static void coroutine_fn co_search(void *opaque)
+{
+    Search *s = opaque;
+    g_autoptr(EngramBuilder) b =
+        engram_builder_new(ENGRAM_LEVEL_STORE, 4096, 65536, 20);
+    g_autofree uint8_t *disk = g_malloc0(DISK_BYTES);
+    const EngramQueryOptions options = { .hits = 3, .image = s->image };
+    g_autoptr(EngramQuery) q = engram_query_new(&options);
+
+    engram_builder_add_image(b, "vm", disk, DISK_BYTES, s->with_manifest);
+    engram_builder_commit(b);
+    GBytes *made = engram_builder_bytes(b);
+    g_autoptr(GBytes) bytes = s->vector ? with_vector(made, s->vector) : made;
+    g_autoptr(BlockDriverState) bs = bdrv_new_memory(bytes, "vm.engram");
+    g_autoptr(EngramFile) f = engram_file_co_open(bs, NULL);
+    ck_assert_ptr_nonnull(f);
+    ck_assert(engram_query_add_engram(q, f, NULL));
+    engram_query_co_add_content(q, s->content, strlen(s->content));
+    s->hits = engram_query_co_search(q, &s->error);
+}
+
+static void assert_refused(Search s, EmbrError code, const char *text)
+{
+    g_autoptr(AioContext) ctx = aio_context_new(AIO_BACKEND_AUTO, NULL);
+
+    aio_run(ctx, co_search, &s);
+    ck_assert_ptr_null(s.hits);
+    ck_assert(g_error_matches(s.error, EMBR_ERROR, code));
+    ck_assert_msg(strstr(s.error->message, text), "%s", s.error->message);
+    g_clear_error(&s.error);
+}
+
+START_TEST(test_refused)
+{
+    assert_refused((Search){ .content = "" }, EMBR_ERROR_INVALID, "is empty");
+    assert_refused((Search){ .content = "content" }, EMBR_ERROR_UNSUPPORTED,
+                   "vm.engram: image 'vm' has no manifest");
+    assert_refused((Search){ .content = "content", .with_manifest = true },
+                   EMBR_ERROR_UNSUPPORTED,
+                   "vm.engram: image 'vm' has hypervectors of 0 trits in encoding 1");
+    assert_refused((Search){ .content = "content", .image = "other" },
+                   EMBR_ERROR_NOT_FOUND, "'other'");
+}
+END_TEST
+
+/* A content whose vector has VECTOR_BYTES when packed. */
+static char *make_content(uint8_t *vector)
+{
+    for (unsigned i = 0;; i++) {
+        g_autofree char *content = g_strdup_printf("%u", i);
+        g_autofree VectorCounts *counts = g_new0(VectorCounts, 1);
+        uint8_t packed[VECTOR_PACKED_BYTES_MAX];
+
+        hypervec_encode(vector_space(), counts->trits, content, strlen(content));
+        if (vector_counts_pack(counts, packed) == VECTOR_BYTES) {
+            memcpy(vector, packed, VECTOR_BYTES);
+            return g_steal_pointer(&content);
+        }
+    }
+}
+
+/* The same vector, but not the same content. */
+START_TEST(test_found)
+{
+    g_autoptr(AioContext) ctx = aio_context_new(AIO_BACKEND_AUTO, NULL);
+    uint8_t vector[VECTOR_BYTES];
+    g_autofree char *content = make_content(vector);
+    Search s = { .content = content, .with_manifest = true, .vector = vector };
+
+    aio_run(ctx, co_search, &s);
+    ck_assert_ptr_nonnull(s.hits);
+    ck_assert_uint_eq(s.hits->len, 1);
+    const EngramQueryHit *hit = g_ptr_array_index(s.hits, 0);
+    ck_assert(hit->similarity == 1);
+    ck_assert(!hit->identical);
+    ck_assert_str_eq(hit->engram, "vm.engram");
+    ck_assert_str_eq(hit->image, "vm");
+    ck_assert_str_eq(hit->path, "/p1/a");
+    ck_assert_uint_eq(hit->entry, 1);
+    g_ptr_array_unref(s.hits);
+}
+END_TEST
+
+/* A vector that is none is named, with its file and where it lies. */
+START_TEST(test_damaged_vector)
+{
+    assert_refused((Search){ .content = "content", .with_manifest = true,
+                             .vector = (const uint8_t *)"\xff\xff\xff\xff\xff" },
+                   EMBR_ERROR_CORRUPT, ": hypervector of '/p1/a': ");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("query");
+    TCase *tc = tcase_create("query");
+
+    tcase_add_loop_test(tc, test_best_first, 0, 8);
+    tcase_add_test(tc, test_refused);
+    tcase_add_test(tc, test_found);
+    tcase_add_test(tc, test_damaged_vector);
+    suite_add_tcase(suite, tc);
+
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,286 @@
+/* embr-img query */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "engram/query.h"
+#include "fd.h"
+#include "file-entry.h"
+#include "options.h"
+#include "report.h"
+#include "tree.h"
+#include "util/text.h"
+
+#define HITS_DEFAULT 10
+/* Contents that have nothing to do with each other come near it now and then. */
+#define SIMILARITY_DEFAULT 0.1
+
+typedef struct Query {
+    char **engrams;
+    const char *content; /* FILE, "-" or IMAGE:/PATH */
+    EngramQueryOptions options;
+    bool json;
+} Query;
+
+static bool coroutine_fn co_add_fd(EngramQuery *q, int fd, const char *name,
+                                   GError **errp)
+{
+    g_autofree uint8_t *buf = g_malloc(ENGRAM_QUERY_PIECE_BYTES);
+    size_t got = ENGRAM_QUERY_PIECE_BYTES;
+
+    while (got == ENGRAM_QUERY_PIECE_BYTES) {
+        if (!fd_read_some(fd, buf, ENGRAM_QUERY_PIECE_BYTES, name, &got, errp)) {
+            return false;
+        }
+        engram_query_co_add_content(q, buf, got);
+    }
+    return true;
+}
+
+static bool coroutine_fn co_add_host_file(EngramQuery *q, const char *name,
+                                          GError **errp)
+{
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0) {
+        error_set_errno(errp, errno, "cannot open %s", name);
+        return false;
+    }
+    bool ok = co_add_fd(q, fd, name, errp);
+    close(fd);
+    return ok;
+}
+
+static bool coroutine_fn co_add_node(EngramQuery *q, FsTree *tree, const char *path,
+                                     GError **errp)
+{
+    FsNode node;
+
+    if (!fs_tree_co_resolve(tree, path, 0, &node, errp)) {
+        return false;
+    }
+    if (!S_ISREG(node.stat.mode)) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "%s is %s, not a regular file", path,
+                    file_type_name(node.stat.mode));
+        return false;
+    }
+    if (!engram_query_co_add_file(q, node.fs, node.ino, node.stat.size, errp)) {
+        g_prefix_error(errp, "%s: ", path);
+        return false;
+    }
+    return true;
+}
+
+static bool coroutine_fn co_add_from_image(EngramQuery *q, const char *image,
+                                           const char *path)
+{
+    const ImageOptions options = {0};
+    g_autoptr(FsTree) tree = tree_co_open(image, &options, NULL);
+    GError *error = NULL;
+
+    if (!tree) {
+        return false;
+    }
+    bool ok = co_add_node(q, tree, path, &error);
+    if (!ok) {
+        report_gerror(error);
+    }
+    tree_report_warnings(tree);
+    return ok;
+}
+
+/* A file of that whole name comes first, whatever is in it. */
+static bool coroutine_fn co_add_content(EngramQuery *q, const char *name)
+{
+    const char *colon = strstr(name, ":/");
+    GError *error = NULL;
+    bool ok;
+
+    if (strcmp(name, "-") == 0) {
+        ok = co_add_fd(q, STDIN_FILENO, "standard input", &error);
+    } else if (!colon || access(name, F_OK) == 0) {
+        ok = co_add_host_file(q, name, &error);
+    } else {
+        g_autofree char *image = g_strndup(name, colon - name);
+        return co_add_from_image(q, image, colon + 1);
+    }
+    if (!ok) {
+        report_gerror(error);
+    }
+    return ok;
+}
+
+static EngramFile *coroutine_fn co_open_engram(const char *name, GError **errp)
+{
+    g_autoptr(BlockDriverState) file =
+        bdrv_co_open_image(name, NULL, BDRV_O_PROTOCOL, errp);
+
+    return file ? engram_file_co_open(file, errp) : NULL;
+}
+
+static bool coroutine_fn co_add_engrams(const Query *o, EngramQuery *q,
+                                        GPtrArray *files, GError **errp)
+{
+    for (char **name = o->engrams; *name; name++) {
+        EngramFile *file = co_open_engram(*name, errp);
+
+        if (!file) {
+            return false;
+        }
+        g_ptr_array_add(files, file);
+        if (!engram_query_add_engram(q, file, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void print_json(const GPtrArray *hits)
+{
+    g_autoptr(GPtrArray) list = similar_file_list_new();
+
+    for (guint i = 0; i < hits->len; i++) {
+        const EngramQueryHit *hit = g_ptr_array_index(hits, i);
+        SimilarFile *file = similar_file_new0();
+
+        file->similarity = hit->similarity;
+        file->identical = hit->identical;
+        file->engram = g_strdup(hit->engram);
+        file->image = g_strdup(hit->image);
+        file_set_text(&file->path, &file->path_bytes, hit->path);
+        file->size = hit->size;
+        g_ptr_array_add(list, file);
+    }
+    report_json_list(&qapi_type_similar_file, list);
+}
+
+static void print_lines(const GPtrArray *hits)
+{
+    TextStyle style = isatty(STDOUT_FILENO) ? TEXT_MASKED : TEXT_ESCAPED;
+
+    for (guint i = 0; i < hits->len; i++) {
+        const EngramQueryHit *hit = g_ptr_array_index(hits, i);
+        g_autofree char *engram = text_printable(hit->engram, style);
+        g_autofree char *image = text_printable(hit->image, style);
+        g_autofree char *path = text_printable(hit->path, style);
+        char similarity[G_ASCII_DTOSTR_BUF_SIZE];
+
+        g_ascii_formatd(similarity, sizeof(similarity), "%.3f", hit->similarity);
+        printf("%s %c %11" PRIu64 " %s %s %s\n", similarity, hit->identical ? '=' : '~',
+               hit->size, engram, image, path);
+    }
+}
+
+/* False: reported. */
+static bool coroutine_fn co_search(const Query *o, EngramQuery *q)
+{
+    GError *error = NULL;
+    g_autoptr(GPtrArray) hits = engram_query_co_search(q, &error);
+
+    if (!hits) {
+        if (g_error_matches(error, EMBR_ERROR, EMBR_ERROR_INVALID)) {
+            g_prefix_error(&error, "%s: ", o->content);
+        }
+        report_gerror(error);
+        return false;
+    }
+    if (o->json) {
+        print_json(hits);
+    } else {
+        print_lines(hits);
+    }
+    return true;
+}
+
+static void free_engram(gpointer data)
+{
+    engram_file_free(data);
+}
+
+static int coroutine_fn co_query(void *opaque)
+{
+    const Query *o = opaque;
+    g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(free_engram);
+    g_autoptr(EngramQuery) q = engram_query_new(&o->options);
+    GError *error = NULL;
+
+    if (!co_add_engrams(o, q, files, &error)) {
+        report_gerror(error);
+        return EXIT_FAILURE;
+    }
+    return co_add_content(q, o->content) && co_search(o, q) ? EXIT_SUCCESS
+                                                            : EXIT_FAILURE;
+}
+
+static bool check_options(const EngramQueryOptions *options, int hits)
+{
+    if (hits < 1 || hits > ENGRAM_QUERY_HITS_MAX) {
+        report_error("-k: %d is not a number of files between 1 and %d", hits,
+                     ENGRAM_QUERY_HITS_MAX);
+        return false;
+    }
+    if (!(options->min_similarity >= 0 && options->min_similarity <= 1)) {
+        report_error("--min-similarity: %g is not between 0 and 1",
+                     options->min_similarity);
+        return false;
+    }
+    if (options->path && !*options->path) {
+        report_error("--path: the pattern is empty");
+        return false;
+    }
+    return true;
+}
+
+int img_query(int argc, char **argv)
+{
+    g_auto(GStrv) names = NULL;
+    g_autofree char *output = NULL, *image = NULL, *path = NULL;
+    int hits = HITS_DEFAULT;
+    Query o = {.options.min_similarity = SIMILARITY_DEFAULT};
+    const GOptionEntry entries[] = {
+        {"count", 'k', 0, G_OPTION_ARG_INT, &hits, "How many files; 10 by default",
+         "N"},
+        {"min-similarity", 0, 0, G_OPTION_ARG_DOUBLE, &o.options.min_similarity,
+         "Only files at least that similar, 0 to 1; 0.1 by default", "X"},
+        {"image", 'l', 0, G_OPTION_ARG_STRING, &image,
+         "Only images of that name; all by default", "NAME"},
+        {"path", 0, 0, G_OPTION_ARG_STRING, &path,
+         "Only files with such a path: * stands for any bytes, ? for one", "GLOB"},
+        OUTPUT_OPTION_ENTRY(&output),
+        {NULL},
+    };
+    const CommandSyntax syntax = {
+        .summary =
+            "Finds the files in engrams whose content is most like that of a file: of "
+            "the host, of standard input (-), or of any image (IMAGE:/PATH).\n"
+            "Shows similarity, = for the same content or else ~, size, engram, image "
+            "and path.",
+        .parameters = "ENGRAM... FILE|-|IMAGE:/PATH",
+        .entries = entries,
+        .min_names = 2,
+        .max_names = G_MAXUINT,
+        .names_expected = "Expecting one or more engrams and a file to look for",
+        .misuse_status = EXIT_FAILURE,
+    };
+    int status;
+
+    if (!options_parse(&syntax, argc, argv, &names, &status)) {
+        return status;
+    }
+    o.options.hits = hits;
+    o.options.image = image;
+    o.options.path = path;
+    if (!options_output_format(output, &o.json) || !check_options(&o.options, hits)) {
+        return EXIT_FAILURE;
+    }
+    guint last = g_strv_length(names) - 1;
+    g_autofree char *content = g_steal_pointer(&names[last]);
+    o.content = content;
+    o.engrams = names;
+    return image_run(co_query, &o, EXIT_FAILURE);
+}
