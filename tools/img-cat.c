@@ -4,7 +4,6 @@
 
 #include "commands.h"
 #include "fd.h"
-#include "file-entry.h"
 #include "options.h"
 #include "report.h"
 #include "tree.h"
@@ -23,13 +22,7 @@ static bool coroutine_fn co_cat_file(FsTree *tree, const char *path, uint8_t *bu
 {
     FsNode node;
 
-    if (!fs_tree_co_resolve(tree, path, 0, &node, errp)) {
-        return false;
-    }
-    if (!S_ISREG(node.stat.mode)) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
-                    "%s is %s, not a regular file", path,
-                    file_type_name(node.stat.mode));
+    if (!tree_co_resolve_regular(tree, path, &node, errp)) {
         return false;
     }
     for (uint64_t at = 0; at < node.stat.size; at += CAT_BYTES) {

@@ -60,13 +60,7 @@ static bool coroutine_fn co_add_node(EngramQuery *q, FsTree *tree, const char *p
 {
     FsNode node;
 
-    if (!fs_tree_co_resolve(tree, path, 0, &node, errp)) {
-        return false;
-    }
-    if (!S_ISREG(node.stat.mode)) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
-                    "%s is %s, not a regular file", path,
-                    file_type_name(node.stat.mode));
+    if (!tree_co_resolve_regular(tree, path, &node, errp)) {
         return false;
     }
     if (!engram_query_co_add_file(q, node.fs, node.ino, node.stat.size, errp)) {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "file-entry.h"
 #include "fs/walk.h"
 #include "qapi/qapi-types.h"
 #include "report.h"
@@ -31,6 +32,21 @@ static void report_text(const char *text, void *opaque)
 void tree_report_warnings(const FsTree *tree)
 {
     fs_tree_foreach_warning(tree, report_text, NULL);
+}
+
+bool coroutine_fn tree_co_resolve_regular(FsTree *tree, const char *path, FsNode *node,
+                                          GError **errp)
+{
+    if (!fs_tree_co_resolve(tree, path, 0, node, errp)) {
+        return false;
+    }
+    if (!S_ISREG(node->stat.mode)) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "%s is %s, not a regular file", path,
+                    file_type_name(node->stat.mode));
+        return false;
+    }
+    return true;
 }
 
 char *tree_show_path(const char *path)

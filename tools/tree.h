@@ -21,6 +21,10 @@ FsTree *coroutine_fn tree_co_open(const char *name, const ImageOptions *options,
 /* Reports what was odd about the volumes and the filesystems opened so far. */
 void tree_report_warnings(const FsTree *tree);
 
+/* Where path leads, which has to be a regular file. */
+bool coroutine_fn tree_co_resolve_regular(FsTree *tree, const char *path, FsNode *node,
+                                          GError **errp);
+
 /* How a path is shown: from the root, with one '/' before each part and none at the
  * end; the root itself is "". */
 char *tree_show_path(const char *path);
