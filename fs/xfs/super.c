@@ -136,9 +136,9 @@ static bool parse_groups(const XfsState *s, const XfsSuper *raw, XfsGeometry *ge
 
     uint64_t all = (uint64_t)geo->ag_blocks * geo->ag_count;
 
-    if (!geo->ag_blocks || !geo->ag_count || geo->ag_bits > 31 ||
-        geo->ag_blocks > UINT64_C(1) << geo->ag_bits || geo->blocks_count > all ||
-        geo->blocks_count <= all - geo->ag_blocks ||
+    if (!geo->ag_blocks || !geo->ag_count ||
+        geo->ag_bits != g_bit_storage(geo->ag_blocks - 1) || geo->ag_bits > 31 ||
+        geo->blocks_count > all || geo->blocks_count <= all - geo->ag_blocks ||
         geo->blocks_count > (uint64_t)INT64_MAX >> geo->block_bits) {
         return refuse(s, errp, EMBR_ERROR_CORRUPT,
                       "%" PRIu64

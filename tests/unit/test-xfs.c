@@ -160,6 +160,7 @@ START_TEST(test_super)
     REFUSED(CORRUPT, raw->agblocks = be32_make(0));
     REFUSED(CORRUPT, raw->agcount = be32_make(0));
     REFUSED(CORRUPT, raw->agblklog = 12);
+    REFUSED(CORRUPT, raw->agblklog = 14);
     REFUSED(CORRUPT, raw->agblklog = 70);
     REFUSED(CORRUPT, raw->dblocks = be64_make(10001));
     REFUSED(CORRUPT, raw->dblocks = be64_make(5000));
