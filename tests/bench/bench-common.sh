@@ -1,29 +1,48 @@
 # What the benchmarks of whole programs share. Source it first.
+#
+# $RUN is put before every command that is timed: on a machine that others use, too,
+# RUN='chrt -f 10' has the processors to itself.
 set -euo pipefail
 
 embr=${EMBR_IMG:-$(dirname "${BASH_SOURCE[0]}")/../../build/tools/embr-img}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/embr-$(basename "$0" .sh).XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 
-# seconds COMMAND...: prints its wall time
-seconds()
+# times COMMAND...: prints its wall time, and its user and system time together, in
+# seconds
+times()
 {
-    local start=$EPOCHREALTIME
-    "$@" >"$dir/stdout" 2>"$dir/stderr" || { cat "$dir/stderr" >&2; return 1; }
-    awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.4f\n", b - a }'
+    local TIMEFORMAT='%R %U %S'
+    # shellcheck disable=SC2086
+    { time ${RUN:-} "$@" >"$dir/stdout" 2>"$dir/stderr"; } 2>"$dir/times" ||
+        { cat "$dir/stderr" >&2; return 1; }
+    awk '{ print $1, $2 + $3 }' "$dir/times"
 }
 
-# median <NUMBERS
-median()
+# field NUMBER FILE: the median of a column
+field() { cut -d' ' -f"$1" "$2" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+# compare NAME OURS THEIRS [LIMIT]: a line about two files of what times printed
+compare()
 {
-    sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+    awk -v n="$1" -v a="$(field 1 "$2")" -v c="$(field 2 "$2")" -v b="$(field 1 "$3")" \
+        -v d="$(field 2 "$3")" -v l="${4:-}" 'BEGIN {
+        printf "%-32s embr-img %7.3f s (CPU %6.3f)   other %7.3f s (CPU %6.3f)   " \
+               "ratio %.2f (CPU %.2f)%s\n", n, a, c, b, d, a / b, c / d,
+               l == "" ? "" : "  at most " l }'
 }
 
-# ratio NAME OURS THEIRS UNIT [LIMIT]: a line of the result
-ratio()
+# alternate RUNS OURS THEIRS BEFORE: runs the functions OURS and THEIRS in turn, each
+# after BEFORE; $dir/ours and $dir/theirs are for compare.
+alternate()
 {
-    awk -v n="$1" -v a="$2" -v b="$3" -v u="$4" -v l="${5:-}" 'BEGIN {
-        printf "%-34s embr-img %8.2f %-3s other %8.2f %-3s ratio %.2f", n, a, u, b, u, a / b
-        if (l != "") printf "  (at most %s)", l
-        print "" }'
+    local i
+    : >"$dir/ours"
+    : >"$dir/theirs"
+    for ((i = 0; i < $1; i++)); do
+        $4
+        $2 >>"$dir/ours"
+        $4
+        $3 >>"$dir/theirs"
+    done
 }

@@ -22,24 +22,22 @@ for v in table["volumes"]:
     if v.get("filesystem") == "ext4":
         print(v["offset"] // 512)')
 
-fls_all()
+# list_files SECTOR...: those of all filesystems, by fls
+list_files()
 {
     local sector
-    for sector in "${sectors[@]}"; do
+    for sector; do
         fls -r -o "$sector" "$raw"
     done
 }
+export raw
+export -f list_files
+
+ours() { times "$embr" ls $options "$image"; }
+theirs() { times bash -c 'list_files "$@"' list_files "${sectors[@]}"; }
 
 cat "$image" "$raw" >/dev/null
-for ((i = 0; i < runs; i++)); do
-    for options in -R -lR "-R --output=json"; do
-        # shellcheck disable=SC2086
-        seconds "$embr" ls $options "$image" >>"$dir/ours${options// /}"
-    done
-    seconds fls_all >>"$dir/theirs"
-done
-echo "$(wc -l <"$dir/stdout") files to fls"
-theirs=$(median <"$dir/theirs")
 for options in -R -lR "-R --output=json"; do
-    ratio "ls $options, and fls -r" "$(median <"$dir/ours${options// /}")" "$theirs" s
+    alternate "$runs" ours theirs true
+    compare "ls $options, fls -r" "$dir/ours" "$dir/theirs" 1.00
 done
