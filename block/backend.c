@@ -95,6 +95,22 @@ int coroutine_fn blk_co_pread(BlockBackend *blk, int64_t offset, int64_t bytes, 
                                    BDRV_REQ_NONE);
 }
 
+int coroutine_fn blk_co_pin(BlockBackend *blk, int64_t offset, int64_t bytes, BdrvPin *pin)
+{
+    int ret = check_request(blk, offset, bytes);
+    return ret < 0 ? ret : bdrv_co_pin(blk->root, blk->offset + offset, bytes, pin);
+}
+
+int coroutine_fn blk_co_pwritev(BlockBackend *blk, int64_t offset, int64_t bytes,
+                                const IOVector *iov, size_t iov_offset,
+                                BdrvRequestFlags flags)
+{
+    int ret = check_request(blk, offset, bytes);
+    return ret < 0 ? ret
+                   : bdrv_co_pwritev(blk->root, blk->offset + offset, bytes, iov,
+                                     iov_offset, flags);
+}
+
 int coroutine_fn blk_co_pwrite(BlockBackend *blk, int64_t offset, int64_t bytes,
                                const void *buf, BdrvRequestFlags flags)
 {

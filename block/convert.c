@@ -125,25 +125,53 @@ static int coroutine_fn co_write_zeroes(Convert *c, int64_t offset, int64_t byte
                : blk_co_pwrite_zeroes(c->target, offset, bytes, BDRV_REQ_MAY_UNMAP);
 }
 
-static int coroutine_fn co_write_data(Convert *c, int64_t offset, int64_t bytes,
-                                      const uint8_t *buf)
+static int coroutine_fn co_write_data(Convert *c, const Piece *piece, const IOVector *data,
+                                      int64_t pos, int64_t bytes)
 {
-    return blk_co_pwrite(c->target, offset, bytes, buf,
-                         c->options->target_is_zero ? BDRV_REQ_FIRST_WRITE : BDRV_REQ_NONE);
+    return blk_co_pwritev(c->target, piece->offset + pos, bytes, data, pos,
+                          c->options->target_is_zero ? BDRV_REQ_FIRST_WRITE
+                                                     : BDRV_REQ_NONE);
 }
 
-/* How many of the bytes from pos on are of one kind, in units of grain. */
-static int64_t zero_run(const uint8_t *buf, int64_t pos, int64_t bytes, int64_t offset,
-                        int64_t grain, bool *zero)
+/* Where in the buffers of a piece zeroes are looked for. */
+typedef struct Scan {
+    const struct iovec *iov;
+    size_t at;                  /* in iov */
+} Scan;
+
+/* Whether the next n bytes are zero; moves on by these. */
+static bool scan_is_zero(Scan *scan, size_t n)
+{
+    bool zero = true;
+
+    while (n > 0) {
+        size_t part = MIN(n, scan->iov->iov_len - scan->at);
+
+        zero = zero && buffer_is_zero((uint8_t *)scan->iov->iov_base + scan->at, part);
+        scan->at += part;
+        n -= part;
+        if (scan->at == scan->iov->iov_len) {
+            scan->iov++;
+            scan->at = 0;
+        }
+    }
+    return zero;
+}
+
+/* How many of the bytes from pos on, where scan is, are of one kind, in units of grain. */
+static int64_t zero_run(Scan *scan, const Piece *piece, int64_t pos, int64_t grain,
+                        bool *zero)
 {
     int64_t end = pos;
 
-    while (end < bytes) {
-        int64_t n = MIN(bytes - end, grain - (offset + end) % grain);
-        bool unit_is_zero = buffer_is_zero(buf + end, n);
+    while (end < piece->bytes) {
+        int64_t n = MIN(piece->bytes - end, grain - (piece->offset + end) % grain);
+        Scan before = *scan;
+        bool unit_is_zero = scan_is_zero(scan, n);
         if (end == pos) {
             *zero = unit_is_zero;
         } else if (unit_is_zero != *zero) {
+            *scan = before;
             break;
         }
         end += n;
@@ -151,21 +179,21 @@ static int64_t zero_run(const uint8_t *buf, int64_t pos, int64_t bytes, int64_t 
     return end - pos;
 }
 
-/* Writes buf without the runs of zeroes that are long enough to be left out. */
-static int coroutine_fn co_write_sparse(Convert *c, const Piece *piece, const uint8_t *buf)
+/* Writes data without the runs of zeroes that are long enough to be left out. */
+static int coroutine_fn co_write_sparse(Convert *c, const Piece *piece, const IOVector *data)
 {
     int64_t sparse = c->options->sparse_bytes;
     int64_t grain = MIN(sparse, (int64_t)ZERO_DETECTION_BYTES);
     int64_t data_start = 0;
+    Scan scan = { data->iov, 0 };
     int ret = 0;
 
     for (int64_t pos = 0; pos < piece->bytes && ret >= 0;) {
         bool zero = false;
-        int64_t n = zero_run(buf, pos, piece->bytes, piece->offset, grain, &zero);
+        int64_t n = zero_run(&scan, piece, pos, grain, &zero);
         if (zero && n >= MIN(sparse, piece->bytes)) {
             if (pos > data_start) {
-                ret = co_write_data(c, piece->offset + data_start, pos - data_start,
-                                    buf + data_start);
+                ret = co_write_data(c, piece, data, data_start, pos - data_start);
             }
             if (ret >= 0) {
                 ret = co_write_zeroes(c, piece->offset + pos, n);
@@ -175,18 +203,55 @@ static int coroutine_fn co_write_sparse(Convert *c, const Piece *piece, const ui
         pos += n;
     }
     if (ret >= 0 && piece->bytes > data_start) {
-        ret = co_write_data(c, piece->offset + data_start, piece->bytes - data_start,
-                            buf + data_start);
+        ret = co_write_data(c, piece, data, data_start, piece->bytes - data_start);
     }
     return ret;
 }
 
-static int coroutine_fn co_write_piece(Convert *c, const Piece *piece, const uint8_t *buf)
+static int coroutine_fn co_write_piece(Convert *c, const Piece *piece, const IOVector *data)
 {
     if (c->options->sparse_bytes > 0) {
-        return co_write_sparse(c, piece, buf);
+        return co_write_sparse(c, piece, data);
     }
-    return co_write_data(c, piece->offset, piece->bytes, buf);
+    return co_write_data(c, piece, data, 0, piece->bytes);
+}
+
+/* Through buf, of which a piece may be all. */
+static bool coroutine_fn co_copy_through(Convert *c, const Piece *piece, uint8_t *buf,
+                                         int *ret)
+{
+    IOVector data;
+
+    if (piece->zero) {
+        memset(buf, 0, piece->bytes);
+    } else {
+        *ret = blk_co_pread(c->src, piece->offset, piece->bytes, buf);
+        if (*ret < 0) {
+            fail(c, c->src, "reading", piece->offset, -*ret);
+            return false;
+        }
+    }
+    iovector_init_buf(&data, buf, piece->bytes);
+    *ret = co_write_piece(c, piece, &data);
+    return true;
+}
+
+/* From where the source has it, if it can say. Else through buf. */
+static bool coroutine_fn co_copy_data(Convert *c, const Piece *piece, uint8_t *buf, int *ret)
+{
+    BdrvPin pin;
+
+    *ret = piece->zero ? -ENOTSUP : blk_co_pin(c->src, piece->offset, piece->bytes, &pin);
+    if (*ret == -ENOTSUP) {
+        return co_copy_through(c, piece, buf, ret);
+    }
+    if (*ret < 0) {
+        fail(c, c->src, "reading", piece->offset, -*ret);
+        return false;
+    }
+    *ret = co_write_piece(c, piece, &pin.iov);
+    bdrv_unpin(&pin);
+    return true;
 }
 
 /* False: the copy has failed. */
@@ -196,17 +261,8 @@ static bool coroutine_fn co_copy_piece(Convert *c, const Piece *piece, uint8_t *
 
     if (is_unbounded(c, piece)) {
         ret = co_write_zeroes(c, piece->offset, piece->bytes);
-    } else {
-        if (piece->zero) {
-            memset(buf, 0, piece->bytes);
-        } else {
-            ret = blk_co_pread(c->src, piece->offset, piece->bytes, buf);
-            if (ret < 0) {
-                fail(c, c->src, "reading", piece->offset, -ret);
-                return false;
-            }
-        }
-        ret = co_write_piece(c, piece, buf);
+    } else if (!co_copy_data(c, piece, buf, &ret)) {
+        return false;
     }
     if (ret < 0) {
         fail(c, c->target, "writing", piece->offset, -ret);

@@ -96,6 +96,23 @@ static int coroutine_fn engram_co_preadv(BlockDriverState *bs, int64_t offset,
     return 0;
 }
 
+static int coroutine_fn engram_co_pin(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                      BdrvPin *pin)
+{
+    EngramState *s = bs->opaque;
+    GError *error = NULL;
+    int ret = engram_reader_co_pin(s->reader, offset, bytes, &pin->iov, pin->held, &error);
+
+    return ret < 0 ? note(bs, error) : ret == 0 ? -ENOTSUP : 0;
+}
+
+static void engram_unpin(BlockDriverState *bs, BdrvPin *pin)
+{
+    EngramState *s = bs->opaque;
+
+    engram_reader_unpin(s->reader, pin->held);
+}
+
 static int coroutine_fn engram_co_block_status(BlockDriverState *bs, int64_t offset,
                                                int64_t bytes, int64_t *pnum,
                                                int64_t *map, BlockDriverState **file)
@@ -331,6 +348,8 @@ static BlockDriver bdrv_engram = {
     .bdrv_co_open           = engram_co_open,
     .bdrv_close             = engram_close,
     .bdrv_co_preadv         = engram_co_preadv,
+    .bdrv_co_pin            = engram_co_pin,
+    .bdrv_unpin             = engram_unpin,
     .bdrv_co_block_status   = engram_co_block_status,
     .bdrv_co_get_info       = engram_co_get_info,
     .bdrv_co_check          = engram_co_check_image,

@@ -418,6 +418,33 @@ int coroutine_fn bdrv_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
     return end_write(bs, ret, flags);
 }
 
+int coroutine_fn bdrv_co_pin(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                             BdrvPin *pin)
+{
+    if (!bs->drv->bdrv_co_pin) {
+        return -ENOTSUP;
+    }
+    if (offset < 0 || bytes < 0 || !range_fits(offset, bytes, bs->total_bytes)) {
+        return -EINVAL;
+    }
+    *pin = (BdrvPin){ .bs = bs, .held = g_ptr_array_new() };
+    iovector_init(&pin->iov, 0);
+    begin_request(bs);
+    int ret = bs->drv->bdrv_co_pin(bs, offset, bytes, pin);
+    end_request(bs);
+    if (ret < 0) {
+        bdrv_unpin(pin);
+    }
+    return ret;
+}
+
+void bdrv_unpin(BdrvPin *pin)
+{
+    pin->bs->drv->bdrv_unpin(pin->bs, pin);
+    iovector_destroy(&pin->iov);
+    g_ptr_array_unref(pin->held);
+}
+
 int coroutine_fn bdrv_co_pread(BlockDriverState *bs, int64_t offset, int64_t bytes,
                                void *buf, BdrvRequestFlags flags)
 {

@@ -195,7 +195,8 @@ void engram_file_free(EngramFile *f)
 }
 
 typedef struct DecodeJob {
-    const uint8_t *data;
+    const uint8_t *data;                /* NULL: it is stored as it is, in raw */
+    EngramObjectHeader header;          /* of that */
     const EngramRef *ref;
     EngramObjectType type;
     uint8_t *raw;
@@ -207,8 +208,27 @@ static int decode_job(void *opaque)
 {
     DecodeJob *job = opaque;
 
-    return engram_object_decode(job->data, job->ref, job->type, job->raw, job->info,
-                                &job->error) ? 0 : -EIO;
+    bool ok = job->data ? engram_object_decode(job->data, job->ref, job->type, job->raw,
+                                               job->info, &job->error)
+                        : engram_object_verify_stored(&job->header, job->raw, job->ref,
+                                                      job->type, job->info, &job->error);
+
+    return ok ? 0 : -EIO;
+}
+
+/* Reads an object's bytes to where they are decoded from. */
+static int coroutine_fn co_read_object(EngramFile *f, DecodeJob *job, uint8_t *data)
+{
+    uint64_t offset = le64_get(job->ref->offset);
+    g_auto(IOVector) iov = { 0 };
+
+    if (data) {
+        return bdrv_co_pread(f->file, offset, le32_get(job->ref->stored), data, 0);
+    }
+    iovector_init(&iov, 2);
+    iovector_add(&iov, &job->header, sizeof(job->header));
+    iovector_add(&iov, job->raw, le32_get(job->ref->raw));
+    return bdrv_co_preadv(f->file, offset, iov.size, &iov, 0, 0);
 }
 
 uint8_t *coroutine_fn engram_file_co_load(EngramFile *f, const EngramRef *ref,
@@ -223,16 +243,18 @@ uint8_t *coroutine_fn engram_file_co_load(EngramFile *f, const EngramRef *ref,
         g_prefix_error(errp, "%s: ", bdrv_filename(f->file));
         return NULL;
     }
-    g_autofree uint8_t *data = g_malloc(stored);
-    int ret = bdrv_co_pread(f->file, le64_get(copy.offset), stored, data, 0);
+    g_autofree uint8_t *data = engram_ref_is_stored(&copy) ? NULL : g_malloc(stored);
+    g_autofree uint8_t *raw = g_malloc((size_t)raw_bytes + 1);
+    DecodeJob job = {
+        .data = data, .ref = &copy, .type = type, .raw = raw, .info = info,
+    };
+    int ret = co_read_object(f, &job, data);
     if (ret < 0) {
         error_set_errno(errp, -ret, "%s: cannot read the %s at offset 0x%" PRIx64,
                         bdrv_filename(f->file), engram_object_type_name(type),
                         le64_get(copy.offset));
         return NULL;
     }
-    g_autofree uint8_t *raw = g_malloc((size_t)raw_bytes + 1);
-    DecodeJob job = { data, &copy, type, raw, info, NULL };
     if (MAX(stored, raw_bytes) <= DECODE_INLINE_BYTES) {
         ret = decode_job(&job);
     } else {

@@ -317,20 +317,19 @@ static bool decompress(const void *payload, const EngramObjectInfo *info, uint64
     return true;
 }
 
-bool engram_object_decode(const void *data, const EngramRef *ref, EngramObjectType type,
-                          void *raw, EngramObjectInfo *info, GError **errp)
+/* Header and checksum of an object. */
+static bool verify(const void *header_bytes, size_t len, const void *payload,
+                   const EngramRef *ref, EngramObjectType type, EngramObjectInfo *info,
+                   GError **errp)
 {
-    const uint8_t *payload = (const uint8_t *)data + sizeof(EngramObjectHeader);
     uint64_t offset = le64_get(ref->offset);
     EngramObjectHeader header;
-    EngramObjectInfo local;
 
-    info = info ? info : &local;
-    if (!engram_object_parse_header(data, le32_get(ref->stored), offset, info, errp) ||
+    if (!engram_object_parse_header(header_bytes, len, offset, info, errp) ||
         !check_against_ref(info, ref, type, errp)) {
         return false;
     }
-    memcpy(&header, data, sizeof(header));
+    memcpy(&header, header_bytes, sizeof(header));
     uint64_t found = engram_checksum(payload, info->stored);
     if (found != le64_get(header.payload_checksum)) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
@@ -340,8 +339,30 @@ bool engram_object_decode(const void *data, const EngramRef *ref, EngramObjectTy
                     le64_get(header.payload_checksum));
         return false;
     }
+    return true;
+}
+
+bool engram_object_verify_stored(const EngramObjectHeader *header, const void *payload,
+                                 const EngramRef *ref, EngramObjectType type,
+                                 EngramObjectInfo *info, GError **errp)
+{
+    EngramObjectInfo local;
+
+    return verify(header, sizeof(*header), payload, ref, type, info ? info : &local, errp);
+}
+
+bool engram_object_decode(const void *data, const EngramRef *ref, EngramObjectType type,
+                          void *raw, EngramObjectInfo *info, GError **errp)
+{
+    const uint8_t *payload = (const uint8_t *)data + sizeof(EngramObjectHeader);
+    EngramObjectInfo local;
+
+    info = info ? info : &local;
+    if (!verify(data, le32_get(ref->stored), payload, ref, type, info, errp)) {
+        return false;
+    }
     if (info->codec == ENGRAM_OBJECT_CODEC_ZSTD) {
-        return decompress(payload, info, offset, raw, errp);
+        return decompress(payload, info, le64_get(ref->offset), raw, errp);
     }
     if (info->raw) {
         memcpy(raw, payload, info->raw);

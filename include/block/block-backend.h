@@ -30,6 +30,11 @@ const char *blk_name(const BlockBackend *blk);      /* for messages */
 int coroutine_fn blk_co_pread(BlockBackend *blk, int64_t offset, int64_t bytes, void *buf);
 int coroutine_fn blk_co_preadv(BlockBackend *blk, int64_t offset, int64_t bytes,
                                const IOVector *iov);
+/* As bdrv_co_pin(); bdrv_unpin() ends it. */
+int coroutine_fn blk_co_pin(BlockBackend *blk, int64_t offset, int64_t bytes, BdrvPin *pin);
+int coroutine_fn blk_co_pwritev(BlockBackend *blk, int64_t offset, int64_t bytes,
+                                const IOVector *iov, size_t iov_offset,
+                                BdrvRequestFlags flags);
 int coroutine_fn blk_co_pwrite(BlockBackend *blk, int64_t offset, int64_t bytes,
                                const void *buf, BdrvRequestFlags flags);
 int coroutine_fn blk_co_pwrite_zeroes(BlockBackend *blk, int64_t offset, int64_t bytes,

@@ -67,6 +67,11 @@ struct BlockDriver {
     int coroutine_fn (*bdrv_co_preadv)(BlockDriverState *bs, int64_t offset, int64_t bytes,
                                        const IOVector *iov, size_t iov_offset,
                                        BdrvRequestFlags flags);
+    /* See bdrv_co_pin(): adds to pin->iov, and to pin->held what bdrv_unpin is to let go;
+     * after a failure, too. NULL: -ENOTSUP. */
+    int coroutine_fn (*bdrv_co_pin)(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                    BdrvPin *pin);
+    void (*bdrv_unpin)(BlockDriverState *bs, BdrvPin *pin);
     int coroutine_fn (*bdrv_co_pwritev)(BlockDriverState *bs, int64_t offset,
                                         int64_t bytes, const IOVector *iov,
                                         size_t iov_offset, BdrvRequestFlags flags);

@@ -130,6 +130,18 @@ int coroutine_fn bdrv_co_pwritev(BlockDriverState *bs, int64_t offset, int64_t b
                                  BdrvRequestFlags flags);
 int coroutine_fn bdrv_co_pread(BlockDriverState *bs, int64_t offset, int64_t bytes,
                                void *buf, BdrvRequestFlags flags);
+/*
+ * Reading without copying: memory of the node that holds the bytes, and stays as it is
+ * until bdrv_unpin().  -ENOTSUP: they have to be read; else as bdrv_co_preadv().
+ */
+typedef struct BdrvPin {
+    BlockDriverState *bs;
+    IOVector iov;                   /* not to be written to */
+    GPtrArray *held;                /* the driver's */
+} BdrvPin;
+int coroutine_fn bdrv_co_pin(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                             BdrvPin *pin);
+void bdrv_unpin(BdrvPin *pin);
 int coroutine_fn bdrv_co_pwrite(BlockDriverState *bs, int64_t offset, int64_t bytes,
                                 const void *buf, BdrvRequestFlags flags);
 int coroutine_fn bdrv_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,

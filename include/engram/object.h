@@ -67,4 +67,15 @@ bool engram_object_parse_header(const void *data, size_t len, uint64_t offset,
 bool engram_object_decode(const void *data, const EngramRef *ref, EngramObjectType type,
                           void *raw, EngramObjectInfo *info, GError **errp);
 
+/* The object that ref speaks of is stored as it is: its payload is what it decodes to. */
+static inline bool engram_ref_is_stored(const EngramRef *ref)
+{
+    return le32_get(ref->stored) == sizeof(EngramObjectHeader) + (uint64_t)le32_get(ref->raw);
+}
+/* Verifies such an object, header and payload apart; what engram_object_decode() does,
+ * but for the copy. */
+bool engram_object_verify_stored(const EngramObjectHeader *header, const void *payload,
+                                 const EngramRef *ref, EngramObjectType type,
+                                 EngramObjectInfo *info, GError **errp);
+
 #endif

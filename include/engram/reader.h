@@ -33,6 +33,17 @@ bool coroutine_fn engram_reader_co_read(EngramReader *r, uint64_t offset, uint64
                                         const IOVector *iov, size_t iov_offset,
                                         GError **errp);
 
+/*
+ * The same without copying: adds memory that holds the bytes to iov, and what keeps it
+ * there to held (of private kind; for engram_reader_unpin()).  1: done.  0: it would
+ * take too much memory at a time; the bytes have to be read.  -1 and an error.  Some may
+ * have been added in any case.
+ */
+int coroutine_fn engram_reader_co_pin(EngramReader *r, uint64_t offset, uint64_t bytes,
+                                      IOVector *iov, GPtrArray *held, GError **errp);
+/* Lets go of all that is held. */
+void engram_reader_unpin(EngramReader *r, GPtrArray *held);
+
 typedef enum EngramContent {
     ENGRAM_CONTENT_DATA,
     ENGRAM_CONTENT_ZERO,        /* it is zeroes; nothing is stored */

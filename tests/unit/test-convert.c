@@ -3,6 +3,7 @@
  * aligned all the same.
  */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "block/block-int.h"
@@ -13,9 +14,12 @@ enum {
     GRAIN_BYTES = 4096,
 };
 
-/* patchy: data and zeroes in runs of any length. */
+/* patchy: data and zeroes in runs of any length, and memory that may be pinned. */
 typedef struct PatchyState {
     uint8_t *data;              /* DISK_BYTES; zero where it says so, nowhere else */
+    bool pins;
+    unsigned pinned;            /* now */
+    unsigned reads;
 } PatchyState;
 
 static void patchy_close(BlockDriverState *bs)
@@ -30,9 +34,36 @@ static int coroutine_fn patchy_co_preadv(BlockDriverState *bs, int64_t offset, i
 {
     PatchyState *s = bs->opaque;
 
+    s->reads++;
     iovector_from_buf(iov, iov_offset, s->data + offset, bytes);
     aio_co_reschedule_self();
     return 0;
+}
+
+/* In pieces of no special length; not what begins in every fourth MiB. */
+static int coroutine_fn patchy_co_pin(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                      BdrvPin *pin)
+{
+    PatchyState *s = bs->opaque;
+
+    if (!s->pins) {
+        return -ENOTSUP;
+    }
+    s->pinned++;
+    g_ptr_array_add(pin->held, s);
+    for (int64_t n; bytes > 0; offset += n, bytes -= n) {
+        n = MIN(bytes, 1 + offset % 1777);
+        iovector_add(&pin->iov, s->data + offset, n);
+    }
+    aio_co_reschedule_self();
+    return (offset >> 20) % 4 == 3 ? -ENOTSUP : 0;
+}
+
+static void patchy_unpin(BlockDriverState *bs, BdrvPin *pin)
+{
+    PatchyState *s = bs->opaque;
+
+    s->pinned -= pin->held->len;
 }
 
 static int coroutine_fn patchy_co_block_status(BlockDriverState *bs, int64_t offset,
@@ -55,6 +86,8 @@ static BlockDriver bdrv_patchy = {
     .instance_size        = sizeof(PatchyState),
     .bdrv_close           = patchy_close,
     .bdrv_co_preadv       = patchy_co_preadv,
+    .bdrv_co_pin          = patchy_co_pin,
+    .bdrv_unpin           = patchy_unpin,
     .bdrv_co_block_status = patchy_co_block_status,
 };
 
@@ -119,6 +152,7 @@ static BlockDriverState *new_patchy(int64_t disk_bytes, unsigned max_run, GRand 
 
     bs->total_bytes = disk_bytes;
     s->data = g_malloc0(disk_bytes);
+    s->pins = g_rand_boolean(rand);
     for (int64_t i = 0; i < disk_bytes; zero = !zero) {
         int64_t end = i + g_rand_int_range(rand, 1, max_run);
         end = MIN(end, disk_bytes);
@@ -151,11 +185,13 @@ static void coroutine_fn co_copy(int64_t disk_bytes, unsigned max_run, GRand *ra
     g_autoptr(BlockBackend) to = blk_new(dst);
     const ConvertOptions options = { .coroutines = 4, .sparse_bytes = 4096,
                                      .target_is_zero = target_is_zero };
-    const PatchyState *expected = src->opaque;
+    PatchyState *expected = src->opaque;
     CountingState *s = dst->opaque;
 
     ck_assert(convert_co_copy(from, to, &options, NULL, NULL));
     ck_assert(memcmp(s->data, expected->data, disk_bytes) == 0);
+    ck_assert_uint_eq(expected->pinned, 0);
+    ck_assert(expected->pins || expected->reads > 0);
     *counted = g_memdup2(s, sizeof(*s));
 }
 

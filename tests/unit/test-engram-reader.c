@@ -3,6 +3,7 @@
  * read-ahead, fallback to the older slot, and what is refused.
  */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "block/block-backend.h"
@@ -95,6 +96,14 @@ static void coroutine_fn co_check_reads(BlockDriverState *bs, const uint8_t *dis
         memset(buf, 0xee, n);
         ck_assert_int_eq(bdrv_co_pread(bs, offset, n, buf, 0), 0);
         ck_assert_mem_eq(buf, disk + offset, n);
+
+        BdrvPin pin;
+        memset(buf, 0xee, n);
+        ck_assert_int_eq(bdrv_co_pin(bs, offset, n, &pin), 0);
+        ck_assert_uint_eq(pin.iov.size, n);
+        iovector_to_buf(&pin.iov, 0, buf, n);
+        bdrv_unpin(&pin);
+        ck_assert_mem_eq(buf, disk + offset, n);
     }
     ck_assert_int_eq(bdrv_co_pread(bs, 0, size, buf, 0), 0);
     ck_assert_mem_eq(buf, disk, size);
@@ -153,6 +162,33 @@ static void coroutine_fn co_round_trip(size_t size, int level)
     co_check_reads(bs, disk, size);
     co_check_status(bs, disk, size);
 }
+
+/* What would pin too much has to be read. */
+static void coroutine_fn co_test_pin_limit(void)
+{
+    size_t size = 128 << 10;
+    g_autofree uint8_t *disk = make_disk(size, 5);
+    g_autoptr(EngramBuilder) b = engram_builder_new(3, 16, 4096, 17);
+    BdrvPin pin;
+
+    for (size_t i = 0; i < size; i++) {
+        disk[i] = i % 251 + i / 3001 + 1;
+    }
+    engram_builder_add_image(b, "disk", disk, size, false);
+    engram_builder_commit(b);
+    g_autoptr(GBytes) bytes = engram_builder_bytes(b);
+    g_autoptr(BlockDriverState) bs = co_open(bytes, NULL);
+    ck_assert_int_eq(bdrv_co_pin(bs, 0, size, &pin), -ENOTSUP);
+    ck_assert_int_eq(bdrv_co_pin(bs, 0, size + 1, &pin), -EINVAL);
+    ck_assert_int_eq(bdrv_co_pin(bs, 0, size / 4, &pin), 0);
+    bdrv_unpin(&pin);
+}
+
+START_TEST(test_pin_limit)
+{
+    run(co_test_pin_limit);
+}
+END_TEST
 
 static void coroutine_fn co_test_round_trip(void)
 {
@@ -612,6 +648,7 @@ int main(void)
     Suite *suite = suite_create("engram-reader");
     TCase *tc = tcase_create("all");
 
+    tcase_add_test(tc, test_pin_limit);
     tcase_add_test(tc, test_round_trip);
     tcase_add_test(tc, test_sparse);
     tcase_add_test(tc, test_cost);
