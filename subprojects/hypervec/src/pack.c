@@ -128,7 +128,9 @@ typedef struct BitReader {
     size_t bits, at;
 } BitReader;
 
-/* The next bits, at least 57 of them, with zeros after the end. */
+enum { PEEK_BITS = 57 };
+
+/* The next bits, at least PEEK_BITS of them, with zeros after the end. */
 static uint64_t peek(const BitReader *r)
 {
     size_t byte = r->at / 8, left = bits_to_bytes(r->bits) - byte;
@@ -212,39 +214,93 @@ static const char *take_dense(const HypervecSpace *space, uint64_t *v,
     return NULL;
 }
 
+/* A sparse vector while it is read. */
+typedef struct SparseReader {
+    BitReader r;
+    uint64_t *v;
+    size_t words;
+    uint32_t dimension, low_bits;
+    uint32_t left;                  /* trits still to come */
+    uint64_t next;                  /* the lowest trit that may be next */
+} SparseReader;
+
+/* Takes one trit: high, and the sign and the low bits at the start of window. */
+static inline bool take_trit(SparseReader *s, uint64_t high, uint64_t window)
+{
+    uint64_t low = window >> 1 & ((UINT64_C(1) << s->low_bits) - 1);
+    uint64_t trit = s->next + (high << s->low_bits) + low;
+
+    if (trit >= s->dimension) {
+        return false;
+    }
+    s->v[trit / 64] |= UINT64_C(1) << (trit % 64);
+    s->v[s->words + trit / 64] |= (window & 1) << (trit % 64);
+    s->next = trit + 1;
+    s->left--;
+    return true;
+}
+
+/* Takes the trits that lie wholly within the next PEEK_BITS, if any do. */
+static bool take_near_trits(SparseReader *s)
+{
+    size_t rest = s->r.bits - s->r.at;
+    uint32_t bits = rest < PEEK_BITS ? (uint32_t)rest : PEEK_BITS;
+    uint64_t window = peek(&s->r);
+
+    while (s->left && window) {
+        uint32_t high = (uint32_t)__builtin_ctzll(window);
+        uint32_t length = high + 2 + s->low_bits;
+
+        if (length > bits) {
+            break;
+        }
+        if (!take_trit(s, high, window >> (high + 1))) {
+            return false;
+        }
+        window >>= length;
+        bits -= length;
+        s->r.at += length;
+    }
+    return true;
+}
+
 static const char *take_sparse(const HypervecSpace *space, uint64_t *v,
                                const uint8_t *packed, size_t len, uint32_t active)
 {
-    uint32_t low_bits = remainder_bits(space->dimension, active);
-    uint64_t low_mask = (UINT64_C(1) << low_bits) - 1;
-    size_t words = space->dimension / 64;
-    BitReader r = { packed, len * 8, 0 };
-    uint64_t next = 0;
+    SparseReader s = {
+        .r = { packed, len * 8, 0 },
+        .v = v,
+        .words = space->dimension / 64,
+        .dimension = space->dimension,
+        .low_bits = remainder_bits(space->dimension, active),
+        .left = active,
+    };
 
     if (len >= dense_bytes(space->dimension, active)) {
         return "a sparse vector that should be dense";
     }
-    for (uint32_t i = 0; i < active; i++) {
+    while (s.left) {
+        size_t start = s.r.at;
         uint32_t high;
-        uint64_t window;
 
-        if (!take_unary(&r, &high) || r.bits - r.at < low_bits + 1) {
-            return "a sparse vector that ends too early";
-        }
-        window = peek(&r);
-        next += ((uint64_t)high << low_bits) + (window >> 1 & low_mask);
-        if (next >= space->dimension) {
+        if (!take_near_trits(&s)) {
             return "a trit beyond the dimension";
         }
-        v[next / 64] |= UINT64_C(1) << (next % 64);
-        v[words + next / 64] |= (window & 1) << (next % 64);
-        r.at += low_bits + 1;
-        next++;
+        if (s.r.at != start) {
+            continue;
+        }
+        if (!take_unary(&s.r, &high) || s.r.bits - s.r.at < s.low_bits + 1) {
+            return "a sparse vector that ends too early";
+        }
+        if (!take_trit(&s, high, peek(&s.r))) {
+            return "a trit beyond the dimension";
+        }
+        s.r.at += s.low_bits + 1;
     }
-    if (bits_to_bytes(r.at) != len) {
+    if (bits_to_bytes(s.r.at) != len) {
         return "bytes after a sparse vector";
     }
-    if (r.at % 8 != 0 && peek(&r) != 0) {
+    if (s.r.at % 8 != 0 && peek(&s.r) != 0) {
         return "bits after the last trit";
     }
     return NULL;
