@@ -11,24 +11,9 @@
 #include "engram/check.h"
 #include "engram/manifest.h"
 #include "engram/reader.h"
-#include "util/aio.h"
+#include "tests/lib/run-in-coroutine.h"
 
 enum { CHUNK = 4096, SEGMENT_BITS = 16 };
-
-typedef void coroutine_fn TestFunc(void);
-
-static void coroutine_fn run_entry(void *opaque)
-{
-    TestFunc *const *func = opaque;
-    (*func)();
-}
-
-static void run(TestFunc *func)
-{
-    g_autoptr(AioContext) ctx = aio_context_new(AIO_BACKEND_AUTO, NULL);
-
-    aio_run(ctx, run_entry, &func);
-}
 
 /* Data, repeated data, zeroes, dropped blocks, in runs of chunks of any length. */
 static uint8_t *make_disk(size_t size, uint32_t seed)
@@ -186,7 +171,7 @@ static void coroutine_fn co_test_pin_limit(void)
 
 START_TEST(test_pin_limit)
 {
-    run(co_test_pin_limit);
+    run_in_coroutine(co_test_pin_limit);
 }
 END_TEST
 
@@ -202,7 +187,7 @@ static void coroutine_fn co_test_round_trip(void)
 
 START_TEST(test_round_trip)
 {
-    run(co_test_round_trip);
+    run_in_coroutine(co_test_round_trip);
 }
 END_TEST
 
@@ -232,7 +217,7 @@ static void coroutine_fn co_test_sparse(void)
 
 START_TEST(test_sparse)
 {
-    run(co_test_sparse);
+    run_in_coroutine(co_test_sparse);
 }
 END_TEST
 
@@ -268,7 +253,7 @@ static void coroutine_fn co_test_cost(void)
 
 START_TEST(test_cost)
 {
-    run(co_test_cost);
+    run_in_coroutine(co_test_cost);
 }
 END_TEST
 
@@ -318,7 +303,7 @@ static void coroutine_fn co_test_concurrent(void)
 
 START_TEST(test_concurrent)
 {
-    run(co_test_concurrent);
+    run_in_coroutine(co_test_concurrent);
 }
 END_TEST
 
@@ -360,7 +345,7 @@ static void coroutine_fn co_test_images(void)
 
 START_TEST(test_images)
 {
-    run(co_test_images);
+    run_in_coroutine(co_test_images);
 }
 END_TEST
 
@@ -404,7 +389,7 @@ static void coroutine_fn co_test_manifest(void)
 
 START_TEST(test_manifest)
 {
-    run(co_test_manifest);
+    run_in_coroutine(co_test_manifest);
 }
 END_TEST
 
@@ -461,7 +446,7 @@ static void coroutine_fn co_test_refused(void)
 
 START_TEST(test_refused)
 {
-    run(co_test_refused);
+    run_in_coroutine(co_test_refused);
 }
 END_TEST
 
@@ -506,7 +491,7 @@ static void coroutine_fn co_test_damage(void)
 
 START_TEST(test_damage)
 {
-    run(co_test_damage);
+    run_in_coroutine(co_test_damage);
 }
 END_TEST
 
@@ -560,7 +545,7 @@ static void coroutine_fn co_test_check(void)
 
 START_TEST(test_check)
 {
-    run(co_test_check);
+    run_in_coroutine(co_test_check);
 }
 END_TEST
 
@@ -598,7 +583,7 @@ static void coroutine_fn co_test_check_finds_every_byte(void)
 
 START_TEST(test_check_finds_every_byte)
 {
-    run(co_test_check_finds_every_byte);
+    run_in_coroutine(co_test_check_finds_every_byte);
 }
 END_TEST
 
@@ -639,7 +624,7 @@ static void coroutine_fn co_test_check_finds_lies(void)
 
 START_TEST(test_check_finds_lies)
 {
-    run(co_test_check_finds_lies);
+    run_in_coroutine(co_test_check_finds_lies);
 }
 END_TEST
 

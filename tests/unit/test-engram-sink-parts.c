@@ -13,25 +13,10 @@
 #include "engram/sink-read.h"
 #include "engram/sink.h"
 #include "qapi/qapi-visit.h"
-#include "util/aio.h"
+#include "tests/lib/run-in-coroutine.h"
 #include "util/error.h"
 
-typedef void coroutine_fn TestFunc(void);
-
 static char *dir;
-
-static void coroutine_fn run_entry(void *opaque)
-{
-    TestFunc *const *func = opaque;
-    (*func)();
-}
-
-static void run(TestFunc *func)
-{
-    g_autoptr(AioContext) ctx = aio_context_new(AIO_BACKEND_AUTO, NULL);
-
-    aio_run(ctx, run_entry, &func);
-}
 
 static void make_dir(void)
 {
@@ -202,7 +187,7 @@ static void coroutine_fn co_large_files(void)
 
 START_TEST(test_large_files)
 {
-    run(co_large_files);
+    run_in_coroutine(co_large_files);
 }
 END_TEST
 
@@ -294,7 +279,7 @@ static void coroutine_fn co_unfinished_files(void)
 
 START_TEST(test_unfinished_files)
 {
-    run(co_unfinished_files);
+    run_in_coroutine(co_unfinished_files);
 }
 END_TEST
 
@@ -366,7 +351,7 @@ static void coroutine_fn co_huge_disk(void)
 
 START_TEST(test_huge_disk)
 {
-    run(co_huge_disk);
+    run_in_coroutine(co_huge_disk);
 }
 END_TEST
 
@@ -390,7 +375,7 @@ static void coroutine_fn co_zero_file(void)
 
 START_TEST(test_zero_file)
 {
-    run(co_zero_file);
+    run_in_coroutine(co_zero_file);
 }
 END_TEST
 
@@ -426,7 +411,7 @@ static void coroutine_fn co_nested_ranges(void)
 
 START_TEST(test_nested_ranges)
 {
-    run(co_nested_ranges);
+    run_in_coroutine(co_nested_ranges);
 }
 END_TEST
 

@@ -15,24 +15,9 @@
 #include "engram/out-file.h"
 #include "engram/sink.h"
 #include "qapi/qapi-visit.h"
-#include "util/aio.h"
-
-typedef void coroutine_fn TestFunc(void);
+#include "tests/lib/run-in-coroutine.h"
 
 static char *dir;
-
-static void coroutine_fn run_entry(void *opaque)
-{
-    TestFunc *const *func = opaque;
-    (*func)();
-}
-
-static void run(TestFunc *func)
-{
-    g_autoptr(AioContext) ctx = aio_context_new(AIO_BACKEND_AUTO, NULL);
-
-    aio_run(ctx, run_entry, &func);
-}
 
 static void make_dir(void)
 {
@@ -159,7 +144,7 @@ static void coroutine_fn co_round_trip(void)
 
 START_TEST(test_round_trip)
 {
-    run(co_round_trip);
+    run_in_coroutine(co_round_trip);
 }
 END_TEST
 
@@ -197,7 +182,7 @@ static void coroutine_fn co_same_and_different(void)
 
 START_TEST(test_same_and_different)
 {
-    run(co_same_and_different);
+    run_in_coroutine(co_same_and_different);
 }
 END_TEST
 
@@ -224,7 +209,7 @@ static void coroutine_fn co_dedup(void)
 
 START_TEST(test_dedup)
 {
-    run(co_dedup);
+    run_in_coroutine(co_dedup);
 }
 END_TEST
 
@@ -281,7 +266,7 @@ static void coroutine_fn co_failure_leaves_nothing(void)
 
 START_TEST(test_failure_leaves_nothing)
 {
-    run(co_failure_leaves_nothing);
+    run_in_coroutine(co_failure_leaves_nothing);
 }
 END_TEST
 
@@ -309,7 +294,7 @@ static void coroutine_fn co_refusals(void)
 
 START_TEST(test_refusals)
 {
-    run(co_refusals);
+    run_in_coroutine(co_refusals);
 }
 END_TEST
 
@@ -337,7 +322,7 @@ static void coroutine_fn co_links_and_modes(void)
 
 START_TEST(test_links_and_modes)
 {
-    run(co_links_and_modes);
+    run_in_coroutine(co_links_and_modes);
 }
 END_TEST
 
@@ -377,7 +362,7 @@ static void coroutine_fn co_profiles(void)
 
 START_TEST(test_profiles)
 {
-    run(co_profiles);
+    run_in_coroutine(co_profiles);
 }
 END_TEST
 
