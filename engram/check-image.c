@@ -6,7 +6,6 @@
 
 #include <openssl/evp.h>
 
-#include "engram/manifest.h"
 #include "engram/map.h"
 #include "qapi/qapi-visit.h"
 #include "util/error.h"
@@ -345,60 +344,6 @@ static void coroutine_fn co_check_device_map(Check *check, const EngramImage *im
     }
 }
 
-static void coroutine_fn co_check_vectors(Check *check, EngramManifestReader *m,
-                                          const EngramImage *image)
-{
-    g_auto(EngramVectorIter) it;
-    EngramVectorInfo info;
-    GError *error = NULL;
-    uint64_t least = 0;
-    int ret;
-
-    engram_vector_iter_init(&it, m);
-    while ((ret = engram_vector_iter_co_next(&it, &info, &error)) > 0) {
-        if (info.entry < least) {
-            check_corrupt(check, "image '%s': vector of file %" PRIu64
-                          " after that of file %" PRIu64, image->name, info.entry, least - 1);
-            return;
-        }
-        least = info.entry == UINT64_MAX ? info.entry : info.entry + 1;
-    }
-    if (ret < 0) {
-        check_problem(check, error);
-    }
-}
-
-static void coroutine_fn co_check_manifest(Check *check, const EngramImage *image)
-{
-    GError *error = NULL;
-
-    if (engram_ref_is_none(&image->manifest)) {
-        return;
-    }
-    g_autoptr(EngramManifestReader) m = engram_manifest_co_open(check->file, image, &error);
-    if (!m) {
-        check_object_problem(check, &image->manifest, error);
-        return;
-    }
-    check_co_padding(check, &image->manifest, ENGRAM_OBJECT_MANIFEST);
-    for (uint32_t i = 0; i < m->n_file_pages; i++) {
-        check_co_padding(check, &m->file_pages[i].ref, ENGRAM_OBJECT_FILES);
-    }
-    for (uint32_t i = 0; i < m->n_vector_pages; i++) {
-        check_co_padding(check, &m->vector_pages[i].ref, ENGRAM_OBJECT_VECTORS);
-    }
-    g_auto(EngramFileIter) it;
-    EngramFileInfo info;
-    int ret;
-    engram_file_iter_init(&it, m, 0, UINT64_MAX);
-    while ((ret = engram_file_iter_co_next(&it, &info, &error)) > 0) {
-    }
-    if (ret < 0) {
-        check_problem(check, error);
-    }
-    co_check_vectors(check, m, image);
-}
-
 static void check_info(Check *check, const EngramImage *image)
 {
     g_autoptr(GError) error = NULL;
@@ -442,6 +387,6 @@ void coroutine_fn check_co_images(Check *check)
         check->result->disk_bytes += image->virtual_size;
         check_info(check, image);
         co_check_device_map(check, image);
-        co_check_manifest(check, image);
+        check_co_manifest(check, image);
     }
 }

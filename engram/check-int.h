@@ -68,5 +68,7 @@ ObjectParse check_parse_chunk_list;
 void check_chunk_list_free(ChunkList *list);
 
 void coroutine_fn check_co_images(Check *check);
+/* The manifest of an image, if it has one. */
+void coroutine_fn check_co_manifest(Check *check, const EngramImage *image);
 
 #endif

@@ -3,6 +3,8 @@
  */
 #include "engram/manifest.h"
 
+#include <sys/stat.h>
+
 #include "util/byte-reader.h"
 #include "util/error.h"
 #include "util/units.h"
@@ -167,6 +169,11 @@ static bool take_entry(EngramFileIter *it, EngramFileInfo *info, GError **errp)
     const void *digest = entry.flags & ENGRAM_FILE_HAS_DIGEST
                              ? byte_reader_take(&r, ENGRAM_DIGEST_BYTES)
                              : NULL;
+    uint64_t below =
+        digest && S_ISDIR(le32_get(entry.mode)) ? byte_reader_le64(&r) : 0;
+    const void *attributes = entry.flags & ENGRAM_FILE_HAS_ATTRIBUTES
+                                 ? byte_reader_take(&r, ENGRAM_DIGEST_BYTES)
+                                 : NULL;
     guint before = it->path->len ? it->path->len - 1 : 0;      /* without its NUL */
 
     if (r.bad || shared > before || shared + suffix_bytes > MAX_PATH_BYTES ||
@@ -200,6 +207,8 @@ static bool take_entry(EngramFileIter *it, EngramFileInfo *info, GError **errp)
         .flags = entry.flags,
         .profile = entry.profile,
         .digest = digest,
+        .below = below,
+        .attributes = attributes,
     };
     return true;
 }
@@ -258,6 +267,15 @@ int coroutine_fn engram_file_iter_co_next(EngramFileIter *it, EngramFileInfo *in
            le64_get(m->volumes[it->volume].entries)) {
         it->volume++;
     }
+    const EngramManifestVolume *volume = &m->volumes[it->volume];
+    uint64_t left = le64_get(volume->first) + le64_get(volume->entries) - it->next - 1;
+    if (info->below > left) {
+        set_corrupt(errp, m, iter_offset(it),
+                    "directory of entry %" PRIu64 " has %" PRIu64
+                    " entries below it, expected at most %" PRIu64,
+                    it->next, info->below, left);
+        return -1;
+    }
     info->number = it->next++;
     info->volume = it->volume;
     if (it->next == it->page_end && it->pos != it->size) {
@@ -266,6 +284,21 @@ int coroutine_fn engram_file_iter_co_next(EngramFileIter *it, EngramFileInfo *in
         return -1;
     }
     return 1;
+}
+
+bool engram_file_iter_skip(EngramFileIter *it, uint64_t count, GError **errp)
+{
+    uint64_t target = it->next + MIN(count, it->end - it->next);
+
+    for (; it->next < MIN(target, it->page_end); it->next++) {
+        EngramFileInfo skipped;
+
+        if (!take_entry(it, &skipped, errp)) {
+            return false;
+        }
+    }
+    it->next = target;
+    return true;
 }
 
 void engram_vector_iter_init(EngramVectorIter *it, EngramManifestReader *m)

@@ -3,9 +3,11 @@
  */
 #include "engram/manifest-writer.h"
 
+#include "engram/tree-digests.h"
 #include "engram/tree-vectors.h"
 #include "util/error.h"
 #include "util/spool.h"
+#include "util/units.h"
 
 enum {
     FILES_PAGE_BYTES   = 32 << 10,
@@ -28,6 +30,7 @@ typedef struct ContentRecord {
     uint8_t profile;
     uint8_t reserved;
     uint32_t vector_bytes;
+    uint64_t below;                 /* entries below a directory */
     uint8_t digest[ENGRAM_DIGEST_BYTES];
     uint8_t vector[VECTOR_PACKED_BYTES_MAX];
 } ContentRecord;
@@ -129,7 +132,7 @@ static size_t shared_bytes(const char *a, const char *b)
 }
 
 bool manifest_writer_add(ManifestWriter *m, const FsWalkEntry *entry, uint8_t flags,
-                         uint64_t *number, GError **errp)
+                         const uint8_t *attributes, uint64_t *number, GError **errp)
 {
     size_t path_bytes = strlen(entry->path);
     EngramManifestVolume *volume =
@@ -150,12 +153,15 @@ bool manifest_writer_add(ManifestWriter *m, const FsWalkEntry *entry, uint8_t fl
         .gid = le32_make(entry->stat.gid),
         .shared = le16_make(shared),
         .suffix = le16_make(path_bytes - shared),
-        .flags = flags,
+        .flags = flags | (attributes ? ENGRAM_FILE_HAS_ATTRIBUTES : 0),
     };
 
     g_byte_array_append(m->page, (const uint8_t *)&disk, sizeof(disk));
     g_byte_array_append(m->page, (const uint8_t *)entry->path + shared,
                         path_bytes - shared);
+    if (attributes) {
+        g_byte_array_append(m->page, attributes, ENGRAM_DIGEST_BYTES);
+    }
     g_string_assign(m->path, entry->path);
     volume->entries = le64_make(le64_get(volume->entries) + 1);
     *number = m->count++;
@@ -198,15 +204,31 @@ static uint8_t *load_page(ManifestWriter *m, const SpooledPage *page, GError **e
                ? g_steal_pointer(&data) : NULL;
 }
 
-/* An entry of a spooled page, and the path before it made its own. */
-static const EngramFileEntry *next_entry(const uint8_t **at, GString *path)
-{
-    const EngramFileEntry *entry = (const EngramFileEntry *)*at;
+/* An entry of a spooled page. */
+typedef struct SpooledEntry {
+    const EngramFileEntry *file;
+    const char *suffix;
+    const uint8_t *attributes;      /* NULL: not known */
+} SpooledEntry;
 
-    g_string_truncate(path, le16_get(entry->shared));
-    g_string_append_len(path, (const char *)(entry + 1), le16_get(entry->suffix));
-    *at += sizeof(*entry) + le16_get(entry->suffix);
+static SpooledEntry next_entry(const uint8_t **at)
+{
+    const EngramFileEntry *file = (const EngramFileEntry *)*at;
+    SpooledEntry entry = { file, (const char *)(file + 1), NULL };
+
+    *at += sizeof(*file) + le16_get(file->suffix);
+    if (file->flags & ENGRAM_FILE_HAS_ATTRIBUTES) {
+        entry.attributes = *at;
+        *at += ENGRAM_DIGEST_BYTES;
+    }
     return entry;
+}
+
+/* The path before the entry becomes its own. */
+static void move_path(GString *path, const SpooledEntry *entry)
+{
+    g_string_truncate(path, le16_get(entry->file->shared));
+    g_string_append_len(path, entry->suffix, le16_get(entry->file->suffix));
 }
 
 /* The page that holds an entry; NULL if it is the one being filled. */
@@ -253,7 +275,9 @@ char *manifest_writer_path(ManifestWriter *m, uint64_t number)
     }
     g_autoptr(GString) path = g_string_new(NULL);
     for (uint64_t i = page->first; i <= number; i++) {
-        next_entry(&at, path);
+        SpooledEntry entry = next_entry(&at);
+
+        move_path(path, &entry);
     }
     volume = find_volume(m, number);
     return le32_get(volume->number)
@@ -311,31 +335,87 @@ static ContentRecord *load_content(ManifestWriter *m, const SpooledPage *page,
 }
 
 /* An entry with what is known of its content. */
-static void complete_entry(GByteArray *out, const EngramFileEntry *spooled,
+static void complete_entry(GByteArray *out, const SpooledEntry *spooled,
                            const ContentRecord *content)
 {
-    EngramFileEntry entry = *spooled;
-    bool expected = entry.flags & ENGRAM_FILE_HAS_DIGEST;
+    EngramFileEntry entry = *spooled->file;
+    bool directory = S_ISDIR(le32_get(entry.mode));
 
-    if (expected && !content->has_digest) {
+    if (content->has_digest) {
+        entry.flags |= ENGRAM_FILE_HAS_DIGEST;
+    } else if (entry.flags & ENGRAM_FILE_HAS_DIGEST) {
         entry.flags = (entry.flags & ~ENGRAM_FILE_HAS_DIGEST) | ENGRAM_FILE_DAMAGED;
     }
     entry.profile = content->profile;
     g_byte_array_append(out, (const uint8_t *)&entry, sizeof(entry));
-    g_byte_array_append(out, (const uint8_t *)(spooled + 1), le16_get(entry.suffix));
-    if (expected && content->has_digest) {
+    g_byte_array_append(out, (const uint8_t *)spooled->suffix, le16_get(entry.suffix));
+    if (content->has_digest) {
+        le64_t below = le64_make(content->below);
+
         g_byte_array_append(out, content->digest, sizeof(content->digest));
+        g_byte_array_append(out, (const uint8_t *)&below, directory ? sizeof(below) : 0);
+    }
+    if (spooled->attributes) {
+        g_byte_array_append(out, spooled->attributes, ENGRAM_DIGEST_BYTES);
     }
 }
 
-static bool record_directory(uint64_t number, const uint8_t *packed, size_t bytes,
-                             void *opaque, GError **errp)
+static bool record_vector(uint64_t number, const uint8_t *packed, size_t bytes,
+                          void *opaque, GError **errp)
 {
     return manifest_writer_set_content(opaque, number, 0, NULL, packed, bytes, errp);
 }
 
-static bool add_page_to_tree(ManifestWriter *m, const SpooledPage *page,
-                             TreeVectors *tree, guint *volume, GError **errp)
+/* Beside its vector, which is recorded first. */
+static bool record_digest(uint64_t number, const uint8_t *digest, uint64_t below,
+                          void *opaque, GError **errp)
+{
+    ManifestWriter *m = opaque;
+    const size_t head = G_STRUCT_OFFSET(ContentRecord, vector);
+    uint64_t offset = number * sizeof(ContentRecord);
+    ContentRecord record = { .known = 1 };
+
+    if (!digest) {
+        return true;
+    }
+    if (range_fits(offset, head, spool_size(m->content)) &&
+        !spool_read(m->content, offset, &record, head, errp)) {
+        return false;
+    }
+    record.has_digest = 1;
+    record.below = below;
+    memcpy(record.digest, digest, sizeof(record.digest));
+    return spool_write(m->content, offset, &record, head, errp);
+}
+
+/* What is summed up over all entries. */
+typedef struct TreeSums {
+    TreeVectors *vectors;
+    TreeDigests *digests;
+    guint volume;                   /* the next one to begin */
+} TreeSums;
+
+/* Volumes that begin at or before the entry. */
+static bool begin_volumes(ManifestWriter *m, TreeSums *sums, uint64_t number,
+                          GError **errp)
+{
+    for (; sums->volume < m->volumes->len; sums->volume++) {
+        const EngramManifestVolume *next =
+            &g_array_index(m->volumes, EngramManifestVolume, sums->volume);
+
+        if (le64_get(next->first) > number) {
+            break;
+        }
+        if (!tree_vectors_begin_volume(sums->vectors, le32_get(next->number), errp) ||
+            !tree_digests_end_volume(sums->digests, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_page_to_tree(ManifestWriter *m, const SpooledPage *page, TreeSums *sums,
+                             GError **errp)
 {
     g_autofree uint8_t *data = load_page(m, page, errp);
     g_autofree ContentRecord *content = data ? load_content(m, page, errp) : NULL;
@@ -346,41 +426,43 @@ static bool add_page_to_tree(ManifestWriter *m, const SpooledPage *page,
         return false;
     }
     for (uint32_t i = 0; i < page->entries; i++) {
-        const EngramFileEntry *entry = next_entry(&at, path);
+        SpooledEntry entry = next_entry(&at);
+        TreeDigestsEntry digested = {
+            .number = page->first + i,
+            .file = entry.file,
+            .digest = content[i].has_digest ? content[i].digest : NULL,
+            .attributes = entry.attributes,
+        };
 
-        while (*volume < m->volumes->len) {
-            const EngramManifestVolume *next =
-                &g_array_index(m->volumes, EngramManifestVolume, *volume);
-            if (le64_get(next->first) > page->first + i) {
-                break;
-            }
-            if (!tree_vectors_begin_volume(tree, le32_get(next->number), errp)) {
-                return false;
-            }
-            ++*volume;
-        }
-        if (!tree_vectors_add(tree, page->first + i, path->str,
-                              S_ISDIR(le32_get(entry->mode)), content[i].vector,
-                              content[i].vector_bytes, errp)) {
+        move_path(path, &entry);
+        digested.path = path->str;
+        if (!begin_volumes(m, sums, digested.number, errp) ||
+            !tree_vectors_add(sums->vectors, digested.number, path->str,
+                              S_ISDIR(le32_get(entry.file->mode)), content[i].vector,
+                              content[i].vector_bytes, errp) ||
+            !tree_digests_add(sums->digests, &digested, errp)) {
             return false;
         }
     }
     return true;
 }
 
-/* Vectors of directories and of the image, once those of all files are known. */
+/* Vectors and digests of directories, and the image's vector, once all files are known. */
 static bool sum_up_tree(ManifestWriter *m, GError **errp)
 {
-    g_autoptr(TreeVectors) tree = tree_vectors_new(record_directory, m);
-    guint volume = 0;
+    g_autoptr(TreeVectors) vectors = tree_vectors_new(record_vector, m);
+    g_autoptr(TreeDigests) digests = tree_digests_new(record_digest, m);
+    TreeSums sums = { .vectors = vectors, .digests = digests };
 
     for (guint i = 0; i < m->pages->len; i++) {
-        if (!add_page_to_tree(m, &g_array_index(m->pages, SpooledPage, i), tree,
-                              &volume, errp)) {
+        if (!add_page_to_tree(m, &g_array_index(m->pages, SpooledPage, i), &sums,
+                              errp)) {
             return false;
         }
     }
-    return tree_vectors_finish(tree, m->image_vector, &m->image_vector_bytes, errp);
+    return tree_vectors_finish(vectors, m->image_vector, &m->image_vector_bytes,
+                               errp) &&
+           tree_digests_end_volume(digests, errp);
 }
 
 static bool coroutine_fn co_write_page(ManifestWriter *m, const SpooledPage *page,
@@ -399,10 +481,9 @@ static bool coroutine_fn co_write_page(ManifestWriter *m, const SpooledPage *pag
         return false;
     }
     for (uint32_t i = 0; i < page->entries; i++) {
-        const EngramFileEntry *spooled = (const EngramFileEntry *)at;
+        SpooledEntry spooled = next_entry(&at);
 
-        complete_entry(raw, spooled, &content[i]);
-        at += sizeof(*spooled) + le16_get(spooled->suffix);
+        complete_entry(raw, &spooled, &content[i]);
         if (content[i].vector_bytes &&
             !co_add_vector(m, page->first + i, content[i].vector,
                            content[i].vector_bytes, errp)) {

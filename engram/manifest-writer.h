@@ -25,10 +25,10 @@ void manifest_writer_begin_volume(ManifestWriter *m, uint32_t number, uint64_t o
                                   uint64_t size, const char *fs_type);
 /* The next entry, whose path has at most MANIFEST_PATH_BYTES_MAX bytes; *number is what
  * it is called in the following.  flags: ENGRAM_FILE_*. With ENGRAM_FILE_HAS_DIGEST its
- * content is to follow. */
+ * content is to follow.  attributes: the digest of its extended ones; NULL: not known. */
 bool manifest_writer_add(ManifestWriter *m, const FsWalkEntry *entry, uint8_t flags,
-                         uint64_t *number, GError **errp);
-/* What is in a file. digest NULL: it could not be read.  vector: packed, of
+                         const uint8_t *attributes, uint64_t *number, GError **errp);
+/* What is in a file, which is no directory. digest NULL: it could not be read.  vector: packed, of
  * vector_bytes (0: none), at most VECTOR_PACKED_BYTES_MAX (engram/vector.h). */
 bool manifest_writer_set_content(ManifestWriter *m, uint64_t number, uint8_t profile,
                                  const uint8_t digest[ENGRAM_DIGEST_BYTES],

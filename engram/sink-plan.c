@@ -3,6 +3,7 @@
  */
 #include "engram/sink-plan.h"
 
+#include "engram/sink-metadata.h"
 #include "engram/sink-read.h"
 #include "engram/sink-status.h"
 #include "fs/ino-set.h"
@@ -310,9 +311,39 @@ static bool is_linked(VolumeWalk *v, const FsStat *st)
     return (st->nlink > 1 || v->fs->max_ino) && !ino_set_add(&v->linked, st->ino);
 }
 
+/* What there is beside metadata to be known of an entry that is no regular file. */
+static bool coroutine_fn co_add_special(VolumeWalk *v, const FsWalkEntry *entry,
+                                        uint64_t number, GError **errp)
+{
+    g_autoptr(GError) error = NULL;
+    uint8_t digest[ENGRAM_DIGEST_BYTES];
+    bool has_digest;
+
+    if (!sink_co_special_digest(v->fs, &entry->stat, &has_digest, digest, &error)) {
+        damaged(entry->path, error, v);
+        return true;
+    }
+    return !has_digest || manifest_writer_set_content(v->plan->opt.manifest, number, 0,
+                                                      digest, NULL, 0, errp);
+}
+
+/* NULL: they could not be read. */
+static const uint8_t *coroutine_fn co_attributes(VolumeWalk *v, const FsWalkEntry *entry,
+                                                 uint8_t digest[ENGRAM_DIGEST_BYTES])
+{
+    g_autoptr(GError) error = NULL;
+
+    if (sink_co_attributes_digest(v->fs, entry->stat.ino, digest, &error)) {
+        return digest;
+    }
+    damaged(entry->path, error, v);
+    return NULL;
+}
+
 static bool coroutine_fn co_add_entry(VolumeWalk *v, const FsWalkEntry *entry,
                                       GError **errp)
 {
+    uint8_t attributes[ENGRAM_DIGEST_BYTES];
     SinkPlan *p = v->plan;
     const FsStat *st = &entry->stat;
     bool content = S_ISREG(st->mode) && !(st->flags & FS_FILE_ENCRYPTED);
@@ -330,7 +361,8 @@ static bool coroutine_fn co_add_entry(VolumeWalk *v, const FsWalkEntry *entry,
     } else if (content) {
         flags = ENGRAM_FILE_HAS_DIGEST;
     }
-    if (!manifest_writer_add(p->opt.manifest, entry, flags, &number, errp)) {
+    if (!manifest_writer_add(p->opt.manifest, entry, flags,
+                             co_attributes(v, entry, attributes), &number, errp)) {
         return false;
     }
     if (number >= SINK_NO_FILE) {
@@ -339,6 +371,9 @@ static bool coroutine_fn co_add_entry(VolumeWalk *v, const FsWalkEntry *entry,
         return false;
     }
     progress_set_path(p->opt.progress, entry->path);
+    if (!S_ISREG(st->mode)) {
+        return co_add_special(v, entry, number, errp);
+    }
     if (!content) {
         return true;
     }

@@ -201,11 +201,13 @@ enum {
     ENGRAM_FILE_HAS_DIGEST = 1 << 0,
     ENGRAM_FILE_HARD_LINK  = 1 << 1,    /* an earlier entry with this inode has the digest */
     ENGRAM_FILE_DAMAGED    = 1 << 2,    /* could not be read as a file; stored as raw ranges */
+    ENGRAM_FILE_HAS_ATTRIBUTES = 1 << 3,
 };
 
 /* A page of files is a row of these, each followed by its path (relative to the
  * volume, path_length bytes, of which the first shared are those of the entry
- * before) and, with HAS_DIGEST, by a digest. */
+ * before), with HAS_DIGEST by a digest, and behind that of a directory by the number of
+ * entries below it (8), and with HAS_ATTRIBUTES by a digest of extended attributes. */
 typedef struct EngramFileEntry {
     le64_t ino;
     le64_t size;

@@ -42,8 +42,12 @@ typedef struct EngramFileInfo {
     uint32_t mode, uid, gid;
     uint8_t flags;                      /* ENGRAM_FILE_* */
     uint8_t profile;
-    const uint8_t *digest;              /* NULL without ENGRAM_FILE_HAS_DIGEST */
+    const uint8_t *digest;              /* of content, target, device number, or all that is
+                                           below; NULL without ENGRAM_FILE_HAS_DIGEST */
+    uint64_t below;                     /* entries below, of a directory with a digest */
+    const uint8_t *attributes;          /* digest; NULL without ENGRAM_FILE_HAS_ATTRIBUTES */
 } EngramFileInfo;
+
 
 /* Goes over entries in order. */
 typedef struct EngramFileIter {
@@ -64,6 +68,9 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(EngramFileIter, engram_file_iter_clear)
 /* 1 and *info, 0 at the end, -1 and an error. */
 int coroutine_fn engram_file_iter_co_next(EngramFileIter *it, EngramFileInfo *info,
                                           GError **errp);
+/* Leaves out the next count entries, without loading pages that hold nothing else. */
+bool engram_file_iter_skip(EngramFileIter *it, uint64_t count, GError **errp);
+
 
 /* Goes over all vectors, in the order of the entries they belong to. */
 typedef struct EngramVectorIter {

@@ -115,8 +115,8 @@ debugfs -w -R 'ln /file1 /file9' names.fs 2>/dev/null
 "$EMBR_IMG" convert -O engram names.fs names.engram
 python3 "$EMBR_SOURCE/tests/functional/engram_spec.py" files names.engram >names.files ||
     { [ $? = 77 ] && skip "no libzstd or libxxhash"; fail "names: manifest"; }
-grep '"path": "file1"' names.files | grep -q '"flags": 1,' || fail "names: the file"
-grep '"path": "file9"' names.files | grep -q '"flags": 2,' || fail "names: its second name"
+grep '"path": "file1"' names.files | grep -q '"flags": 9,' || fail "names: the file"
+grep '"path": "file9"' names.files | grep -q '"flags": 10,' || fail "names: its second name"
 
 # Sources that cannot be read to their end.
 qemu-img convert -O qcow2 clean.raw whole.qcow2

@@ -63,7 +63,7 @@ done
 
 # Every file, as the tree has it.
 python3 - threads.files tree digested threads.engram "$tests" >facts <<'END' || fail "manifest"
-import json, os, stat, subprocess, sys
+import hashlib, json, os, stat, struct, subprocess, sys
 listing, tree, digested, engram, tests = sys.argv[1:]
 entries = [json.loads(line) for line in open(listing)]
 volumes = {number: {e['path']: e for e in entries if e['volume'] == number} for number in (1, 2, 3)}
@@ -91,15 +91,33 @@ for number, found in volumes.items():
             first = inodes.setdefault(entry['ino'], path)
             assert (entry['flags'] & 2 != 0) == (first != path), (path, entry['flags'])
             assert (entry['digest'] is not None) == (first == path), path
+        elif stat.S_ISLNK(st.st_mode):
+            target = os.readlink(os.path.join(os.fsencode(tree), os.fsencode(path)))
+            assert entry['digest'] == hashlib.sha256(target).hexdigest(), path
+        elif stat.S_ISDIR(st.st_mode):
+            linked = any(e['flags'] & 2 for p, e in found.items() if p.startswith(path + '/'))
+            assert (entry['digest'] is None) == linked, path
+            assert linked or entry['below'] == sum(p.startswith(path + '/') for p in found), path
+        elif stat.S_ISCHR(st.st_mode) or stat.S_ISBLK(st.st_mode):
+            number = struct.pack('<II', os.major(st.st_rdev), os.minor(st.st_rdev))
+            assert entry['digest'] == hashlib.sha256(number).hexdigest(), path
         else:
             assert entry['digest'] is None, path
+        xattrs = b''
+        for name in sorted(map(os.fsencode, os.listxattr(
+                os.path.join(os.fsencode(tree), os.fsencode(path)), follow_symlinks=False))):
+            value = os.getxattr(os.path.join(os.fsencode(tree), os.fsencode(path)), name,
+                                follow_symlinks=False)
+            xattrs += name + b'\0' + struct.pack('<Q', len(value)) + value
+        assert entry['attributes'] == hashlib.sha256(xattrs).hexdigest(), path
 # One content, one digest, in both layouts.
 count = 0
 for path, entry in volumes[1].items():
-    if entry['digest']:
+    if entry['digest'] and not stat.S_ISDIR(entry['mode']):
         assert entry['digest'] == volumes[2][path]['digest'], path
         count += 1
-inline = [path for path, entry in tiny.items() if entry['digest']]
+inline = [path for path, entry in tiny.items() if entry['digest'] and entry['size'] and
+          not stat.S_ISDIR(entry['mode'])]
 assert len(inline) == 9
 for path in inline:
     assert tiny[path]['digest'] == volumes[1]['tiny/' + path]['digest'], path

@@ -13,6 +13,7 @@ import ctypes
 import ctypes.util
 import hashlib
 import json
+import stat
 import struct
 import sys
 
@@ -300,7 +301,36 @@ def verify(engram):
         for first in range(0, len(digests), 1024):
             root.update(hashlib.sha256(b''.join(digests[first:first + 1024])).digest())
         need(root.digest() == image['digest'], 'root digest of %r', image['name'])
-        list(files(engram, image))
+        verify_directories(files(engram, image))
+
+
+def verify_directories(entries):
+    """That each directory has the digest of what is below it, or a reason to have none."""
+    found = list(entries)
+    children = {}
+    for i, entry in enumerate(found):
+        if entry['path']:
+            parent = entry['path'].rpartition('/')[0]
+            children.setdefault((entry['volume'], parent), []).append(entry)
+    for entry in reversed(found):                   # directories after what is in them
+        if not stat.S_ISDIR(entry['mode']):
+            continue
+        sum, count, known = hashlib.sha256(), 0, True
+        for child in children.get((entry['volume'], entry['path']), []):
+            kind = stat.S_IFMT(child['mode'])
+            if not child['attributes'] or not (
+                    child['digest'] or kind in (stat.S_IFIFO, stat.S_IFSOCK)):
+                known = False
+            name = child['path'].rpartition('/')[2].encode('utf-8', 'surrogateescape')
+            sum.update(name + b'\0' + struct.pack('<IIIqI', child['mode'], child['uid'],
+                                                  child['gid'], *child['mtime']))
+            sum.update(bytes.fromhex(child['digest'] or '00' * 32))
+            sum.update(bytes.fromhex(child['attributes'] or '00' * 32))
+            count += 1 + child.get('all', 0)
+        entry['all'] = count
+        want = sum.hexdigest() if known else None
+        need(entry['digest'] == want, 'digest of the directory %r', entry['path'])
+        need(entry['below'] in (None, count), 'entries below %r', entry['path'])
 
 
 def files(engram, image):
@@ -329,15 +359,22 @@ def files(engram, image):
             path = path[:shared] + page[at + 48:at + 48 + suffix]
             need(len(path) >= shared + suffix and b'\0' not in path, 'path at 0x%x', ref[0])
             at += 48 + suffix
-            digest = None
+            digest = below = attributes = None
             if flags & 1:
                 digest = page[at:at + 32].hex()
+                at += 32
+            if flags & 1 and mode & 0o170000 == 0o040000:
+                below, = struct.unpack_from('<Q', page, at)
+                at += 8
+            if flags & 8:
+                attributes = page[at:at + 32]
                 at += 32
             while count >= table[0][0] + table[0][1]:
                 table.pop(0)
             yield {'volume': table[0][2], 'path': path.decode('utf-8', 'surrogateescape'),
                    'ino': ino, 'size': size, 'mtime': [sec, nsec], 'mode': mode, 'uid': uid,
-                   'gid': gid, 'flags': flags, 'profile': profile, 'digest': digest}
+                   'gid': gid, 'flags': flags, 'profile': profile, 'digest': digest,
+                   'below': below, 'attributes': attributes and attributes.hex()}
             count += 1
         need(at == len(page), 'files page at 0x%x', ref[0])
     need(count == entries, 'entries of pages')

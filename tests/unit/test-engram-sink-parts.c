@@ -226,7 +226,7 @@ static void expect_files(SinkContents *c, ManifestWriter *manifest)
         FsWalkEntry entry = { .path = path, .name = path, .stat.mode = S_IFREG };
         uint64_t number;
 
-        ck_assert(manifest_writer_add(manifest, &entry, ENGRAM_FILE_HAS_DIGEST, &number,
+        ck_assert(manifest_writer_add(manifest, &entry, ENGRAM_FILE_HAS_DIGEST, NULL, &number,
                                       NULL));
         ck_assert_uint_eq(number, file);
         for (uint32_t unit = 0; unit < UNITS; unit++) {
