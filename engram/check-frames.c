@@ -9,70 +9,10 @@
 #include "util/thread-pool.h"
 #include "util/units.h"
 
-void check_chunk_list_free(ChunkList *list)
-{
-    if (!list) {
-        return;
-    }
-    g_free(list->positions);
-    g_free(list->raw);
-    g_free(list);
-}
-
-static ChunkList *parse_chunk_list(uint8_t *raw, const EngramRef *ref, GError **errp)
-{
-    ChunkList *list = g_new0(ChunkList, 1);
-    uint64_t offset = le64_get(ref->offset);
-    uint64_t size = le32_get(ref->raw);
-    const size_t per_chunk = sizeof(le32_t) + ENGRAM_DIGEST_BYTES;
-    EngramChunkList head = { 0 };
-    uint64_t position = 0;
-
-    list->raw = raw;
-    memcpy(&head, raw, MIN(size, sizeof(head)));
-    list->n = le32_get(head.count);
-    list->frame = head.frame;
-    if (size != sizeof(head) + list->n * (uint64_t)per_chunk || !list->n) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
-                    "chunk list at offset 0x%" PRIx64 " has %" PRIu64 " bytes for %" PRIu32
-                    " chunks", offset, size, list->n);
-        check_chunk_list_free(list);
-        return NULL;
-    }
-    const le32_t *lengths = (const le32_t *)(raw + sizeof(head));
-    list->digests = raw + sizeof(head) + list->n * sizeof(*lengths);
-    list->positions = g_new(uint32_t, (size_t)list->n + 1);
-    for (uint32_t i = 0; i < list->n; i++) {
-        uint32_t length = le32_get(lengths[i]);
-
-        list->positions[i] = position;
-        position += length;
-        if (!length || length > ENGRAM_MAX_CHUNK_BYTES ||
-            position > le32_get(list->frame.raw)) {
-            g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
-                        "chunk list at offset 0x%" PRIx64 ": chunk %" PRIu32 " has %" PRIu32
-                        " bytes and ends at %" PRIu64 " of a frame of %" PRIu32,
-                        offset, i, length, position, le32_get(list->frame.raw));
-            check_chunk_list_free(list);
-            return NULL;
-        }
-    }
-    list->positions[list->n] = position;
-    if (position != le32_get(list->frame.raw)) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
-                    "chunk list at offset 0x%" PRIx64 ": chunks of %" PRIu64
-                    " bytes in all in a frame of %" PRIu32,
-                    offset, position, le32_get(list->frame.raw));
-        check_chunk_list_free(list);
-        return NULL;
-    }
-    return list;
-}
-
 void *check_parse_chunk_list(uint8_t *raw, const EngramRef *ref, void *opaque, size_t *cost,
                              GError **errp)
 {
-    ChunkList *list = parse_chunk_list(raw, ref, errp);
+    ChunkList *list = chunk_list_parse(raw, ref, errp);
 
     if (list) {
         *cost += sizeof(*list) + ((size_t)list->n + 1) * sizeof(*list->positions);
@@ -167,7 +107,7 @@ static int verify_frame(void *opaque)
         g_free(list_raw);
         return 0;
     }
-    ChunkList *list = parse_chunk_list(list_raw, chunks, &error);
+    ChunkList *list = chunk_list_parse(list_raw, chunks, &error);
     if (!list) {
         note(work, g_steal_pointer(&error));
         return 0;
@@ -182,7 +122,7 @@ static int verify_frame(void *opaque)
     } else if (frame_ok && !is_what_was_hashed(work, raw)) {
         check_identities(work, list, raw);
     }
-    check_chunk_list_free(list);
+    chunk_list_free(list);
     return 0;
 }
 

@@ -9,16 +9,8 @@
 #define EMBR_ENGRAM_CHECK_INT_H
 
 #include "engram/check.h"
+#include "engram/chunk-list.h"
 #include "engram/object-cache.h"
-
-/* A chunk list, parsed. */
-typedef struct ChunkList {
-    uint32_t n;
-    uint32_t *positions;            /* n + 1: where each chunk starts in the decoded frame */
-    const uint8_t *digests;
-    EngramRef frame;
-    uint8_t *raw;
-} ChunkList;
 
 typedef struct Check {
     EngramFile *file;
@@ -65,7 +57,6 @@ void coroutine_fn check_co_frames(Check *check);
 /* The chunk list of a frame of the directory, pinned in check->lists; NULL: reported. */
 CachedObject *coroutine_fn check_co_chunk_list(Check *check, const EngramRef *frame);
 ObjectParse check_parse_chunk_list;
-void check_chunk_list_free(ChunkList *list);
 
 void coroutine_fn check_co_images(Check *check);
 /* The manifest of an image, if it has one. */
