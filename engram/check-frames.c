@@ -53,9 +53,11 @@ static bool is_what_was_hashed(const FrameWork *work, const uint8_t *raw)
 {
     const EngramCheckOptions *options = &work->check->options;
 
-    return work->number < options->n_frame_sums &&
+    uint64_t number = work->number - options->known_frames;
+
+    return work->number >= options->known_frames && number < options->n_frame_sums &&
            engram_checksum(raw, le32_get(work->entry.frame.raw)) ==
-               options->frame_sums[work->number];
+               options->frame_sums[number];
 }
 
 static void check_identities(FrameWork *work, const ChunkList *list, const uint8_t *raw)
@@ -148,9 +150,11 @@ static void coroutine_fn co_verify_frame(void *opaque)
         }
         g_ptr_array_unref(work->errors);
     }
-    check->result->frames++;
+    if (work->number >= check->options.known_frames) {
+        check->result->frames++;
+        check->result->chunks += work->chunks;
+    }
     progress_add(check->options.progress, bytes);
-    check->result->chunks += work->chunks;
     g_free(work->data);
     check_release(check, work->units);
     g_free(work);
@@ -185,6 +189,21 @@ static bool entry_ok(Check *check, const EngramFrameEntry *entry, uint64_t *end)
     return true;
 }
 
+static void coroutine_fn co_start_frame(Check *check, const EngramFrameEntry *entry,
+                                        uint64_t number)
+{
+    FrameWork *work = g_new0(FrameWork, 1);
+
+    work->check = check;
+    work->entry = *entry;
+    work->number = number;
+    work->units = check_co_reserve(check, (uint64_t)le32_get(entry->frame.stored) +
+                                              le32_get(entry->frame.raw) +
+                                              le32_get(entry->chunks.stored) +
+                                              2 * (uint64_t)le32_get(entry->chunks.raw));
+    check_co_spawn(check, co_verify_frame, work);
+}
+
 /* False if nothing behind it can be made sense of. */
 static bool coroutine_fn co_check_page(Check *check, const EngramRef *ref, uint64_t *end,
                                        uint64_t *entries)
@@ -200,6 +219,7 @@ static bool coroutine_fn co_check_page(Check *check, const EngramRef *ref, uint6
                       sizeof(*page));
         g_clear_pointer(&raw, g_free);
     }
+    g_array_append_val(check->page_numbers, *entries);
     if (!raw) {
         check->directory_damaged = true;
         g_array_append_val(check->page_starts, start);
@@ -212,15 +232,10 @@ static bool coroutine_fn co_check_page(Check *check, const EngramRef *ref, uint6
             check->directory_damaged = true;
             return false;
         }
-        FrameWork *work = g_new0(FrameWork, 1);
-        work->check = check;
-        work->entry = page[i];
-        work->number = (*entries)++;
-        work->units = check_co_reserve(check, (uint64_t)le32_get(page[i].frame.stored) +
-                                                  le32_get(page[i].frame.raw) +
-                                                  le32_get(page[i].chunks.stored) +
-                                                  2 * (uint64_t)le32_get(page[i].chunks.raw));
-        check_co_spawn(check, co_verify_frame, work);
+        uint64_t number = (*entries)++;
+        if (number >= check->options.known_frames) {
+            co_start_frame(check, &page[i], number);
+        }
     }
     return true;
 }
@@ -230,6 +245,8 @@ void coroutine_fn check_co_frames(Check *check)
     EngramFile *f = check->file;
     uint64_t end = ENGRAM_OBJECTS_START, entries = 0;
 
+    g_byte_array_set_size(check->referred, check->options.known_frames);
+    memset(check->referred->data, 0, check->referred->len);
     for (uint32_t i = 0; i < f->n_frame_pages; i++) {
         if (!co_check_page(check, &f->frame_pages[i], &end, &entries)) {
             break;
@@ -241,17 +258,50 @@ void coroutine_fn check_co_frames(Check *check)
                       " frames, its directory has %" PRIu64,
                       le64_get(f->commit_ref.offset), le64_get(f->commit.frames), entries);
     }
+    uint64_t chunks = check->options.known_chunks + check->result->chunks;
     if (!check->result->corruptions && !check->result->check_errors &&
-        check->result->chunks != le64_get(f->commit.chunks)) {
+        chunks != le64_get(f->commit.chunks)) {
         check_corrupt(check, "commit record at offset 0x%" PRIx64 " counts %" PRIu64
                       " chunks, its frames have %" PRIu64,
-                      le64_get(f->commit_ref.offset), le64_get(f->commit.chunks),
-                      check->result->chunks);
+                      le64_get(f->commit_ref.offset), le64_get(f->commit.chunks), chunks);
     }
 }
 
-/* The directory's entry for the frame at offset; false if it has none. */
-static bool coroutine_fn co_find_entry(Check *check, uint64_t offset, EngramFrameEntry *entry)
+/* All of the file's frames are in the directory: nothing to report that was not before. */
+static void coroutine_fn co_check_referred_page(Check *check, uint32_t page)
+{
+    const EngramRef *ref = &check->file->frame_pages[page];
+    uint64_t number = g_array_index(check->page_numbers, uint64_t, page);
+    GError *error = NULL;
+    CachedObject *object = NULL;
+
+    for (uint32_t i = 0; i < le32_get(ref->raw) / sizeof(EngramFrameEntry); i++) {
+        if (number + i >= check->referred->len || !check->referred->data[number + i]) {
+            continue;
+        }
+        object = object ?: object_cache_co_get(check->pages, ref, &error);
+        if (!object) {
+            check_object_problem(check, ref, error);
+            return;
+        }
+        co_start_frame(check, (const EngramFrameEntry *)object->value + i, number + i);
+    }
+    if (object) {
+        object_cache_put(check->pages, object);
+    }
+}
+
+void coroutine_fn check_co_referred_frames(Check *check)
+{
+    for (guint i = 0; i < check->page_numbers->len; i++) {
+        co_check_referred_page(check, i);
+    }
+    check_co_wait_all(check);
+}
+
+/* The directory's entry for the frame at offset, and its number; false if it has none. */
+static bool coroutine_fn co_find_entry(Check *check, uint64_t offset,
+                                       EngramFrameEntry *entry, uint64_t *number)
 {
     uint32_t low = 0, high = check->page_starts->len;
 
@@ -288,6 +338,7 @@ static bool coroutine_fn co_find_entry(Check *check, uint64_t offset, EngramFram
     bool found = n && le64_get(entries[first].frame.offset) == offset;
     if (found) {
         *entry = entries[first];
+        *number = g_array_index(check->page_numbers, uint64_t, low) + first;
     }
     object_cache_put(check->pages, page);
     return found;
@@ -297,9 +348,10 @@ CachedObject *coroutine_fn check_co_chunk_list(Check *check, const EngramRef *fr
 {
     uint64_t offset = le64_get(frame->offset);
     EngramFrameEntry entry;
+    uint64_t number;
     GError *error = NULL;
 
-    if (!co_find_entry(check, offset, &entry) || !engram_ref_equal(&entry.frame, frame)) {
+    if (!co_find_entry(check, offset, &entry, &number) || !engram_ref_equal(&entry.frame, frame)) {
         if (!check->directory_damaged) {
             g_set_error(&error, EMBR_ERROR, EMBR_ERROR_CORRUPT,
                         "frame at offset 0x%" PRIx64
@@ -308,6 +360,9 @@ CachedObject *coroutine_fn check_co_chunk_list(Check *check, const EngramRef *fr
             check_object_problem(check, frame, error);
         }
         return NULL;
+    }
+    if (number < check->referred->len) {
+        check->referred->data[number] = true;
     }
     CachedObject *list = object_cache_co_get(check->lists, &entry.chunks, &error);
     if (!list) {

@@ -364,7 +364,7 @@ void coroutine_fn check_co_images(Check *check)
     EngramFile *f = check->file;
     g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
-    for (uint32_t i = 0; i < f->n_images; i++) {
+    for (uint32_t i = check->options.known_images; i < f->n_images; i++) {
         const EngramRef *ref = &f->images[i].record;
         GError *error = NULL;
         g_autoptr(EngramImage) image = engram_file_co_image(f, i, &error);

@@ -21,6 +21,8 @@ typedef struct Check {
     GHashTable *damaged;            /* offsets of objects that were reported */
     /* The frame directory. */
     GArray *page_starts;            /* uint64_t: offset of the first frame of each page */
+    GArray *page_numbers;           /* uint64_t: its number */
+    GByteArray *referred;           /* of each known frame: whether an image refers to it */
     bool directory_damaged;
     ObjectCache *pages;
     ObjectCache *lists;             /* of ChunkList */
@@ -52,8 +54,10 @@ void coroutine_fn check_co_wait_all(Check *check);
 uint64_t coroutine_fn check_co_reserve(Check *check, uint64_t bytes);
 void check_release(Check *check, uint64_t units);
 
-/* All frames: checksums, identities, totals. */
+/* All frames that are not known: checksums, identities, totals. */
 void coroutine_fn check_co_frames(Check *check);
+/* The known ones that the images that were checked refer to. */
+void coroutine_fn check_co_referred_frames(Check *check);
 /* The chunk list of a frame of the directory, pinned in check->lists; NULL: reported. */
 CachedObject *coroutine_fn check_co_chunk_list(Check *check, const EngramRef *frame);
 ObjectParse check_parse_chunk_list;

@@ -224,7 +224,9 @@ bool coroutine_fn engram_co_check(BlockDriverState *file, const EngramCheckOptio
                                   EngramCheckReport *report, void *opaque,
                                   EngramCheckResult *result, GError **errp)
 {
-    g_autoptr(EngramFile) f = engram_file_co_open(file, errp);
+    g_autoptr(EngramFile) f = options && options->slot
+                                  ? engram_file_co_open_commit(file, options->slot, errp)
+                                  : engram_file_co_open(file, errp);
     Check check = {
         .file = f,
         .options = options ? *options : (EngramCheckOptions){ 0 },
@@ -241,6 +243,8 @@ bool coroutine_fn engram_co_check(BlockDriverState *file, const EngramCheckOptio
     result->end = f->end;
     check.damaged = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     check.page_starts = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    check.page_numbers = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    check.referred = g_byte_array_new();
     check.pages = object_cache_new(f, ENGRAM_OBJECT_FRAME_DIR, PAGES_BYTES, NULL, g_free, NULL);
     check.lists = object_cache_new(f, ENGRAM_OBJECT_CHUNKS, LISTS_BYTES,
                                    check_parse_chunk_list,
@@ -249,18 +253,23 @@ bool coroutine_fn engram_co_check(BlockDriverState *file, const EngramCheckOptio
     co_semaphore_init(&check.memory, WORK_BYTES);
 
     progress_phase(check.options.progress, "checking", f->end);
-    check_slot_place(&check);
-    co_check_other_slot(&check);
     check_co_padding(&check, &f->commit_ref, ENGRAM_OBJECT_COMMIT);
-    co_check_previous(&check);
+    if (!check.options.slot) {
+        check_slot_place(&check);
+        co_check_other_slot(&check);
+        co_check_previous(&check);
+    }
     co_check_profiles(&check);
     check_co_frames(&check);
     check_co_images(&check);
+    check_co_referred_frames(&check);
     progress_finish(check.options.progress);
 
     object_cache_free(check.lists);
     object_cache_free(check.pages);
     g_array_unref(check.page_starts);
+    g_array_unref(check.page_numbers);
+    g_byte_array_unref(check.referred);
     g_hash_table_destroy(check.damaged);
     return true;
 }

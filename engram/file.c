@@ -149,24 +149,13 @@ static bool parse_commit(EngramFile *f, GError **errp)
     return true;
 }
 
-EngramFile *coroutine_fn engram_file_co_open(BlockDriverState *file, GError **errp)
+static EngramFile *coroutine_fn co_open_slot(BlockDriverState *file, const EngramSlot *slot,
+                                             int number, GError **errp)
 {
-    g_autofree EngramSlot *slots = g_new0(EngramSlot, ENGRAM_SLOTS);
     g_autoptr(EngramFile) f = g_new0(EngramFile, 1);
-    int64_t n = MIN(bdrv_length(file), (int64_t)(ENGRAM_SLOTS * sizeof(*slots)));
-    int ret = bdrv_co_pread(file, 0, n, slots, 0);
 
-    if (ret < 0) {
-        error_set_errno(errp, -ret, "%s: cannot read the header slots", bdrv_filename(file));
-        return NULL;
-    }
-    int best = choose_slot(file, slots, errp);
-    if (best < 0) {
-        return NULL;
-    }
-    const EngramSlot *slot = &slots[best];
     f->file = bdrv_ref(file);
-    f->slot = best;
+    f->slot = number;
     memcpy(f->uuid, slot->uuid, sizeof(f->uuid));
     f->incompatible = le64_get(slot->incompatible);
     f->compatible = le64_get(slot->compatible);
@@ -182,6 +171,30 @@ EngramFile *coroutine_fn engram_file_co_open(BlockDriverState *file, GError **er
         return NULL;
     }
     return g_steal_pointer(&f);
+}
+
+EngramFile *coroutine_fn engram_file_co_open(BlockDriverState *file, GError **errp)
+{
+    g_autofree EngramSlot *slots = g_new0(EngramSlot, ENGRAM_SLOTS);
+    int64_t n = MIN(bdrv_length(file), (int64_t)(ENGRAM_SLOTS * sizeof(*slots)));
+    int ret = bdrv_co_pread(file, 0, n, slots, 0);
+
+    if (ret < 0) {
+        error_set_errno(errp, -ret, "%s: cannot read the header slots", bdrv_filename(file));
+        return NULL;
+    }
+    int best = choose_slot(file, slots, errp);
+    return best < 0 ? NULL : co_open_slot(file, &slots[best], best, errp);
+}
+
+EngramFile *coroutine_fn engram_file_co_open_commit(BlockDriverState *file,
+                                                    const EngramSlot *slot, GError **errp)
+{
+    if (!engram_slot_check(slot, bdrv_length(file), errp)) {
+        g_prefix_error(errp, "%s: new header slot: ", bdrv_filename(file));
+        return NULL;
+    }
+    return co_open_slot(file, slot, (le64_get(slot->sequence) - 1) % ENGRAM_SLOTS, errp);
 }
 
 void engram_file_free(EngramFile *f)

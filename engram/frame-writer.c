@@ -9,7 +9,6 @@
 
 enum {
     FRAMES_AHEAD = 2, /* sealed frames in memory beyond one for each thread */
-    DIRECTORY_PAGE_ENTRIES = 4096,
     DIRECTORY_LEVEL = 3,
 };
 
@@ -129,6 +128,21 @@ void frame_writer_free(FrameWriter *w)
     g_array_unref(w->sums);
     g_clear_error(&w->error);
     g_free(w);
+}
+
+bool frame_writer_adopt(FrameWriter *w, const EngramFrameEntry *entry, uint64_t chunks,
+                        GError **errp)
+{
+    g_assert(w->sealed == 0);
+    if (w->refs->len == UINT32_MAX) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_LIMIT, "more than %" PRIu32 " frames",
+                    UINT32_MAX);
+        return false;
+    }
+    g_array_append_val(w->refs, entry->frame);
+    g_array_append_vals(w->entries, entry, 1);
+    w->chunks += chunks;
+    return true;
 }
 
 /* In the thread pool. */
@@ -305,11 +319,11 @@ const EngramRef *frame_writer_ref(const FrameWriter *w, uint32_t frame)
     return &g_array_index(w->refs, EngramRef, frame);
 }
 
-bool coroutine_fn frame_writer_co_write_directory(FrameWriter *w, GArray *pages,
-                                                  GError **errp)
+bool coroutine_fn frame_writer_co_write_directory(FrameWriter *w, uint32_t first,
+                                                  GArray *pages, GError **errp)
 {
-    for (guint first = 0; first < w->entries->len; first += DIRECTORY_PAGE_ENTRIES) {
-        guint n = MIN(w->entries->len - first, DIRECTORY_PAGE_ENTRIES);
+    for (; first < w->entries->len; first += FRAME_DIRECTORY_PAGE_ENTRIES) {
+        guint n = MIN(w->entries->len - first, FRAME_DIRECTORY_PAGE_ENTRIES);
         EngramRef ref;
 
         if (!object_writer_co_append(

@@ -13,12 +13,19 @@
 #include "engram/profile.h"
 #include "qapi/qapi-visit.h"
 
+enum { FRAME_DIRECTORY_PAGE_ENTRIES = 4096 };   /* in all pages but the last */
+
 typedef struct FrameWriter FrameWriter;
 
 /* out, profiles stay the caller's. */
 FrameWriter *frame_writer_new(ObjectWriter *out, const ProfileSet *profiles);
 /* All sealed frames must have been written, or have failed. */
 void frame_writer_free(FrameWriter *w);
+
+/* Before anything else is put in: a frame that is in the file already gets the next
+ * number.  In order of offset. */
+bool frame_writer_adopt(FrameWriter *w, const EngramFrameEntry *entry, uint64_t chunks,
+                        GError **errp);
 
 /* Where the next chunk of len bytes with that profile comes to lie.  May wait for
  * frames to be compressed. False: writing an earlier frame has failed. */
@@ -33,13 +40,15 @@ bool coroutine_fn frame_writer_co_finish(FrameWriter *w, GError **errp);
 /* Waits for frames being compressed or written, after a failure. */
 void coroutine_fn frame_writer_co_drain(FrameWriter *w);
 
-/* After frame_writer_co_finish(): */
+/* After frame_writer_co_finish(), with those that were adopted: */
 uint32_t frame_writer_count(const FrameWriter *w);
 uint64_t frame_writer_chunks(const FrameWriter *w);
 const EngramRef *frame_writer_ref(const FrameWriter *w, uint32_t frame);
-/* Appends the frame directory; adds a reference for each page to pages. */
-bool coroutine_fn frame_writer_co_write_directory(FrameWriter *w, GArray *pages,
-                                                  GError **errp);
+/* Appends the frame directory from frame number first on; adds a reference for each page
+ * to pages. */
+bool coroutine_fn frame_writer_co_write_directory(FrameWriter *w, uint32_t first,
+                                                  GArray *pages, GError **errp);
+/* Without those that were adopted: */
 /* The checksum of each frame's decoded bytes, of uint64_t, in order of offset. */
 const GArray *frame_writer_sums(const FrameWriter *w);
 /* What was stored with each profile that was used. */

@@ -19,6 +19,7 @@ enum {
     MAX_SYMLINKS = 40,
     NAME_TRIES = 100,
     WRITEBACK_BYTES = 32 << 20,     /* written back in the background at a time */
+    LOCK_BYTE = 4096,               /* of the file: whoever writes in place has it locked */
 };
 
 struct OutFile {
@@ -27,7 +28,10 @@ struct OutFile {
     char *dir;
     char *open_path;
     char *hidden;                   /* the name it has meanwhile; NULL if none */
-    bool in_place;                  /* a block device */
+    bool in_place;                  /* a block device, or appended to */
+    bool is_device;
+    bool has_end;
+    uint64_t end;                   /* of what stays if it is not published */
     bool published;
     mode_t mode;
     ThreadPool *background;         /* of one thread: writing back may block */
@@ -110,23 +114,35 @@ static bool open_device(OutFile *f, GError **errp)
         return false;
     }
     f->in_place = true;
+    f->is_device = true;
     f->open_path = g_strdup(f->path);
     return true;
 }
 
-OutFile *out_file_new(const char *path, GError **errp)
+static OutFile *out_file_alloc(const char *path, GError **errp)
 {
-    g_autoptr(OutFile) f = g_new0(OutFile, 1);
-    struct stat st;
+    OutFile *f = g_new0(OutFile, 1);
 
     f->fd = -1;
     f->mode = 0666;
     f->background = thread_pool_new("embr-write", 1);
     f->path = follow_links(path, errp);
     if (!f->path) {
+        out_file_free(f);
         return NULL;
     }
     f->dir = g_path_get_dirname(f->path);
+    return f;
+}
+
+OutFile *out_file_new(const char *path, GError **errp)
+{
+    g_autoptr(OutFile) f = out_file_alloc(path, errp);
+    struct stat st;
+
+    if (!f) {
+        return NULL;
+    }
     if (stat(f->path, &st) == 0) {
         if (S_ISBLK(st.st_mode)) {
             return open_device(f, errp) ? g_steal_pointer(&f) : NULL;
@@ -154,6 +170,85 @@ OutFile *out_file_new(const char *path, GError **errp)
     return g_steal_pointer(&f);
 }
 
+static bool lock(OutFile *f, GError **errp)
+{
+    struct flock whole = {
+        .l_type = F_WRLCK,
+        .l_whence = SEEK_SET,
+        .l_start = LOCK_BYTE,
+        .l_len = 1,
+    };
+    struct stat opened, named;
+
+    if (fcntl(f->fd, F_OFD_SETLK, &whole) < 0) {
+        if (errno == EAGAIN || errno == EACCES) {
+            g_set_error(errp, EMBR_ERROR, EMBR_ERROR_BUSY,
+                        "'%s' is being written to by another process", f->path);
+        } else {
+            error_set_errno(errp, errno, "'%s': cannot lock it", f->path);
+        }
+        return false;
+    }
+    if (fstat(f->fd, &opened) < 0 || stat(f->path, &named) < 0 ||
+        opened.st_dev != named.st_dev || opened.st_ino != named.st_ino) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_BUSY,
+                    "'%s' was replaced by another process", f->path);
+        return false;
+    }
+    return true;
+}
+
+OutFile *out_file_open(const char *path, GError **errp)
+{
+    g_autoptr(OutFile) f = out_file_alloc(path, errp);
+    struct stat st;
+
+    if (!f) {
+        return NULL;
+    }
+    f->in_place = true;
+    f->fd = open(f->path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (f->fd < 0 || fstat(f->fd, &st) < 0) {
+        error_set_errno(errp, errno, "Could not open '%s'", path);
+        return NULL;
+    }
+    if (!S_ISBLK(st.st_mode) && !S_ISREG(st.st_mode)) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "Could not open '%s': it is neither a regular file nor a block "
+                    "device",
+                    path);
+        return NULL;
+    }
+    f->is_device = S_ISBLK(st.st_mode);
+    f->open_path = g_strdup(f->path);
+    return lock(f, errp) ? g_steal_pointer(&f) : NULL;
+}
+
+void out_file_set_end(OutFile *f, uint64_t end)
+{
+    f->has_end = true;
+    f->end = end;
+    f->written = f->writeback = end;
+}
+
+void out_file_keep(OutFile *f)
+{
+    f->has_end = false;
+}
+
+static void throw_away(OutFile *f)
+{
+    if (f->hidden) {
+        unfinished_set(NULL);
+        unlink(f->hidden);
+    }
+    if (f->has_end && !f->is_device && ftruncate(f->fd, f->end) < 0) {
+        g_warning("'%s': bytes from 0x%" PRIx64 " on, which are not part of it, could "
+                  "not be removed: %s",
+                  f->path, f->end, g_strerror(errno));
+    }
+}
+
 void out_file_free(OutFile *f)
 {
     if (!f) {
@@ -161,9 +256,8 @@ void out_file_free(OutFile *f)
     }
     g_assert(!f->writing_back);
     thread_pool_free(f->background);
-    if (f->hidden && !f->published) {
-        unfinished_set(NULL);
-        unlink(f->hidden);
+    if (!f->published) {
+        throw_away(f);
     }
     if (f->fd >= 0) {
         close(f->fd);
@@ -182,7 +276,7 @@ const char *out_file_open_path(const OutFile *f)
 
 const char *out_file_spool_dir(const OutFile *f)
 {
-    return f->in_place ? NULL : f->dir;
+    return f->is_device ? NULL : f->dir;
 }
 
 /* In the thread pool. */

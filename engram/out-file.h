@@ -4,7 +4,8 @@
  * It has no name until it is complete: whatever ends the work before, a kill
  * included, leaves nothing behind.  Where the filesystem has no unnamed files it
  * has a hidden name meanwhile, which only SIGKILL and the like leave behind in programs
- * that use util/unfinished.h.  A block device is written in place.
+ * that use util/unfinished.h.  A block device is written in place, and so is a file that
+ * is appended to.
  */
 #ifndef EMBR_ENGRAM_OUT_FILE_H
 #define EMBR_ENGRAM_OUT_FILE_H
@@ -17,6 +18,15 @@ typedef struct OutFile OutFile;
 /* For the file that will be called path (symbolic links are followed).  What has
  * that name stays as it is until out_file_publish(). */
 OutFile *out_file_new(const char *path, GError **errp);
+/*
+ * The file, or block device, of that name, to be written in place.  Nobody else has it
+ * open in this way meanwhile, in any process: EMBR_ERROR_BUSY.  Who only reads is not
+ * kept from it.
+ */
+OutFile *out_file_open(const char *path, GError **errp);
+/* What is behind the first end bytes of a file that is written in place goes if it is
+ * not published. */
+void out_file_set_end(OutFile *f, uint64_t end);
 /* Throws away what was not published. */
 void out_file_free(OutFile *f);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(OutFile, out_file_free)
@@ -36,6 +46,8 @@ bool coroutine_fn out_file_co_writev(OutFile *f, struct iovec *iov, int niov,
 bool coroutine_fn out_file_co_order(OutFile *f, GError **errp);
 /* What was written is on stable storage. */
 bool coroutine_fn out_file_co_sync(OutFile *f, GError **errp);
+/* From now on all of a file that is written in place is kept, whatever happens. */
+void out_file_keep(OutFile *f);
 /* Gives the file its name, in place of what had it. */
 bool out_file_publish(OutFile *f, GError **errp);
 

@@ -267,7 +267,7 @@ static bool add_table(ProfileSet *s, GError **errp)
     return check_contents(s, errp);
 }
 
-static ProfileSet *parse(const char *json, size_t len, GError **errp)
+ProfileSet *profile_set_parse(const char *json, size_t len, GError **errp)
 {
     g_autoptr(ProfileSet) s = g_new0(ProfileSet, 1);
 
@@ -330,13 +330,13 @@ ProfileSet *profile_set_load(const char *path, GError **errp)
     ProfileSet *s;
 
     if (!path) {
-        return parse(profiles_builtin_json, profiles_builtin_json_len, errp);
+        return profile_set_parse(profiles_builtin_json, profiles_builtin_json_len, errp);
     }
     data = read_file(path, errp);
     if (!data) {
         return NULL;
     }
-    s = parse(data->len ? (const char *)data->data : "", data->len, errp);
+    s = profile_set_parse(data->len ? (const char *)data->data : "", data->len, errp);
     if (!s) {
         g_prefix_error(errp, "%s: ", path);
     }

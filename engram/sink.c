@@ -3,9 +3,8 @@
  */
 #include "engram/sink.h"
 
-#include <openssl/rand.h>
-
 #include "engram/check.h"
+#include "engram/sink-base.h"
 #include "engram/sink-job.h"
 #include "qapi/qapi-visit.h"
 #include "util/co-lock.h"
@@ -15,18 +14,22 @@
 enum {
     JOBS_AHEAD      = 4,                /* beyond one for each thread */
     RECORD_LEVEL    = 3,
-    CHUNKER_NUMBER  = 1,
     PATH_INTERVAL_US = 100000,          /* between paths looked up for the progress */
 };
 
 typedef struct Sink {
     SinkEncoder e;
     Progress *progress;
+    ProfileSet *profiles;
     Chunker chunker;
     OutFile *file;
     ObjectWriter out;
     ManifestWriter *manifest;
     SinkPlan *plan;
+    EngramFile *base;                   /* NULL: the engram is new */
+    CommitPlan commit;
+    uint32_t base_frames, first_frame;  /* of base; that get a new page of the directory */
+    uint64_t base_chunks;
     bool drop_free_space;
     uint64_t dropped_ranges;
     int64_t next_path_us;
@@ -225,66 +228,28 @@ static bool coroutine_fn co_write_image(Sink *s, const char *name,
                                    raw->data, raw->len, &image->record, errp);
 }
 
-static bool coroutine_fn co_write_commit(Sink *s, const EngramCommitImage *image,
-                                         EngramRef *ref, GError **errp)
+static bool coroutine_fn co_write_profiles(Sink *s, GError **errp)
 {
-    g_autoptr(GArray) pages = g_array_new(FALSE, FALSE, sizeof(EngramRef));
-    g_autoptr(GByteArray) raw = g_byte_array_new();
     g_autofree char *profiles =
         profile_table_to_json_text(profile_set_table(s->e.profiles), false);
-    EngramCommit commit = {
-        .sequence = le64_make(1),
-        .time_ns = le64_make(now_ns()),
-        .chunk_min = le32_make(s->chunker.params.min_bytes),
-        .chunk_avg = le32_make(s->chunker.params.average_bytes),
-        .chunk_max = le32_make(s->chunker.params.max_bytes),
-        .chunker = le32_make(CHUNKER_NUMBER),
-        .frames = le64_make(frame_writer_count(s->e.frames)),
-        .chunks = le64_make(frame_writer_chunks(s->e.frames)),
-        .images = le32_make(1),
-    };
 
-    if (!object_writer_co_append(&s->out, ENGRAM_OBJECT_PROFILES, RECORD_LEVEL,
-                                 profiles, strlen(profiles), &commit.profiles, errp) ||
-        !frame_writer_co_write_directory(s->e.frames, pages, errp)) {
-        return false;
-    }
-    commit.frame_pages = le32_make(pages->len);
-    g_byte_array_append(raw, (const uint8_t *)&commit, sizeof(commit));
-    g_byte_array_append(raw, (const uint8_t *)image, sizeof(*image));
-    g_byte_array_append(raw, (const uint8_t *)pages->data,
-                        pages->len * sizeof(EngramRef));
-    return object_writer_co_append(&s->out, ENGRAM_OBJECT_COMMIT, RECORD_LEVEL,
-                                   raw->data, raw->len, ref, errp) &&
-           object_writer_co_flush(&s->out, errp);
+    return object_writer_co_append(&s->out, ENGRAM_OBJECT_PROFILES, RECORD_LEVEL,
+                                   profiles, strlen(profiles), &s->commit.profiles, errp);
 }
 
-static void make_uuid(uint8_t uuid[ENGRAM_UUID_BYTES])
+static bool coroutine_fn co_write_commit(Sink *s, const EngramCommitImage *image,
+                                         EngramSlot *slot, GError **errp)
 {
-    if (RAND_bytes(uuid, ENGRAM_UUID_BYTES) != 1) {
-        g_error("no random bytes to be had");
-    }
-    uuid[6] = (uuid[6] & 0x0f) | 0x40;      /* RFC 4122, section 4.4: version 4 */
-    uuid[8] = (uuid[8] & 0x3f) | 0x80;
-}
+    CommitPlan *commit = &s->commit;
 
-/* Both slots: the first one holds the commit, the other one is empty. */
-static bool coroutine_fn co_write_slots(Sink *s, const EngramRef *commit, GError **errp)
-{
-    EngramSlot slots[ENGRAM_SLOTS] = { {
-        .version = le32_make(ENGRAM_VERSION),
-        .header_bytes = le32_make(G_STRUCT_OFFSET(EngramSlot, reserved)),
-        .sequence = le64_make(1),
-        .commit = *commit,
-        .end = le64_make(s->out.end),
-    } };
-    struct iovec iov = { slots, sizeof(slots) };
-
-    memcpy(slots[0].magic, ENGRAM_MAGIC, ENGRAM_MAGIC_BYTES);
-    make_uuid(slots[0].uuid);
-    slots[0].checksum =
-        le64_make(engram_checksum(&slots[0], G_STRUCT_OFFSET(EngramSlot, checksum)));
-    return out_file_co_writev(s->file, &iov, 1, 0, errp);
+    commit->frames = frame_writer_count(s->e.frames);
+    commit->chunks = frame_writer_chunks(s->e.frames);
+    commit->chunker = s->chunker.params;
+    g_array_append_vals(commit->images, image, 1);
+    return (s->base || co_write_profiles(s, errp)) &&
+           frame_writer_co_write_directory(s->e.frames, s->first_frame,
+                                           commit->frame_pages, errp) &&
+           commit_co_write_record(&s->out, commit, slot, errp);
 }
 
 /* The first finding of a check. */
@@ -298,11 +263,16 @@ static void keep_finding(const char *text, void *opaque)
 }
 
 /* Reads back what was written. */
-static bool coroutine_fn co_verify(Sink *s, const char *path, GError **errp)
+static bool coroutine_fn co_verify(Sink *s, const EngramSlot *slot, const char *path,
+                                   GError **errp)
 {
     const GArray *sums = frame_writer_sums(s->e.frames);
     EngramCheckOptions options = {
         .progress = s->progress,
+        .slot = slot,
+        .known_frames = s->base_frames,
+        .known_chunks = s->base_chunks,
+        .known_images = s->base ? s->base->n_images : 0,
         .frame_sums = (const uint64_t *)sums->data,
         .n_frame_sums = sums->len,
     };
@@ -334,15 +304,15 @@ static bool coroutine_fn co_clear_slots(Sink *s, GError **errp)
            out_file_co_order(s->file, errp);
 }
 
-static bool coroutine_fn co_write_index(Sink *s, const char *name, GError **errp)
+static bool coroutine_fn co_write_index(Sink *s, const char *name, EngramSlot *slot,
+                                        GError **errp)
 {
     EngramCommitImage image = { 0 };
-    EngramRef manifest, commit;
+    EngramRef manifest;
 
     return manifest_writer_co_finish(s->manifest, &s->out, &manifest, errp) &&
            co_write_image(s, name, &manifest, &image, errp) &&
-           co_write_commit(s, &image, &commit, errp) &&
-           out_file_co_order(s->file, errp) && co_write_slots(s, &commit, errp);
+           co_write_commit(s, &image, slot, errp);
 }
 
 static bool coroutine_fn co_plan(Sink *s, GError **errp)
@@ -373,22 +343,41 @@ static bool coroutine_fn co_plan(Sink *s, GError **errp)
     return s->plan != NULL;
 }
 
+/* What is in the engram already. */
+static bool coroutine_fn co_recall(Sink *s, GError **errp)
+{
+    if (!s->base) {
+        return co_clear_slots(s, errp);
+    }
+    progress_phase(s->progress, "recalling", 0);
+    if (!sink_base_co_recall(s->base, s->e.codebook, s->e.frames, &s->commit,
+                             &s->first_frame, errp)) {
+        return false;
+    }
+    s->base_frames = frame_writer_count(s->e.frames);
+    s->base_chunks = frame_writer_chunks(s->e.frames);
+    return true;
+}
+
 static bool coroutine_fn co_encode(Sink *s, const char *path, const char *name,
                                    GError **errp)
 {
-    if (!co_plan(s, errp)) {
+    g_autofree EngramSlot *slot = g_new0(EngramSlot, 1);
+
+    if (!co_plan(s, errp) || !co_recall(s, errp)) {
         return false;
     }
     progress_phase(s->progress, "encoding", sink_plan_bytes(s->plan));
-    if (!co_clear_slots(s, errp) || !co_encode_content(s, errp) ||
-        !co_write_index(s, name, errp)) {
+    if (!co_encode_content(s, errp) || !co_write_index(s, name, slot, errp)) {
         return false;
     }
     progress_finish(s->progress);
-    if (!co_verify(s, path, errp)) {
+    if (!co_verify(s, slot, path, errp)) {
         return false;
     }
-    return out_file_co_sync(s->file, errp) && out_file_publish(s->file, errp);
+    out_file_keep(s->file);
+    return commit_co_write_slot(s->file, slot, errp) &&
+           out_file_publish(s->file, errp);
 }
 
 /* The image's name, unless one is given: that of the source's file. */
@@ -420,8 +409,59 @@ static void sink_clear(Sink *s)
     sink_contents_free(s->e.contents);
     manifest_writer_free(s->manifest);
     object_writer_clear(&s->out);
+    commit_plan_clear(&s->commit);
+    engram_file_free(s->base);
+    profile_set_free(s->profiles);
     out_file_free(s->file);
     g_clear_error(&s->error);
+}
+
+/* What is written to, and how it is encoded: by what the engram says, if there is one. */
+static bool coroutine_fn co_open_target(Sink *s, const char *path, const char *name,
+                                        const BlockdevCreateOptionsEngram *options,
+                                        GError **errp)
+{
+    if (!options->append) {
+        s->profiles = profile_set_load(options->profiles, errp);
+        s->file = s->profiles ? out_file_new(path, errp) : NULL;
+        return s->file != NULL;
+    }
+    if (options->profiles) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "profiles=: an engram that is appended to has its own");
+        return false;
+    }
+    s->file = out_file_open(path, errp);
+    s->base = s->file ? sink_base_co_open(s->file, errp) : NULL;
+    if (!s->base || !sink_base_co_check_name(s->base, name, errp)) {
+        return false;
+    }
+    out_file_set_end(s->file, s->base->end);
+    s->profiles = sink_base_co_profiles(s->base, errp);
+    return s->profiles != NULL;
+}
+
+static bool coroutine_fn co_sink(Sink *s, const char *path, const char *name,
+                                 const BlockdevCreateOptionsEngram *options,
+                                 GError **errp)
+{
+    ChunkerParams params;
+
+    if (!co_open_target(s, path, name, options, errp)) {
+        return false;
+    }
+    commit_plan_init(&s->commit, s->base);
+    chunker_params_init(&params);
+    if (!chunker_init(&s->chunker, s->base ? &s->commit.chunker : &params, errp)) {
+        return false;
+    }
+    object_writer_init(&s->out, s->file,
+                       s->base ? s->base->end : ENGRAM_OBJECTS_START);
+    s->e.profiles = s->profiles;
+    s->e.chunker = &s->chunker;
+    s->e.codebook = codebook_new();
+    s->e.frames = frame_writer_new(&s->out, s->profiles);
+    return co_encode(s, path, name, errp);
 }
 
 bool coroutine_fn engram_sink_co_encode(BlockDriverState *src, const char *path,
@@ -430,33 +470,18 @@ bool coroutine_fn engram_sink_co_encode(BlockDriverState *src, const char *path,
 {
     g_autoptr(BlockBackend) disk = blk_new(src);
     g_autofree char *name = image_name(options->image, src, errp);
-    ProfileSet *profiles = name ? profile_set_load(options->profiles, errp) : NULL;
-    ChunkerParams params;
     Sink s = { .progress = progress };
 
-    if (!profiles) {
+    if (!name) {
         return false;
     }
-    s.file = out_file_new(path, errp);
-    if (!s.file) {
-        profile_set_free(profiles);
-        return false;
-    }
-    chunker_params_init(&params);
-    chunker_init(&s.chunker, &params, NULL);
-    object_writer_init(&s.out, s.file, ENGRAM_OBJECTS_START);
+    s.drop_free_space = options->free_space == FREE_SPACE_MODE_DROP;
+    s.e.disk = disk;
     s.idle = g_ptr_array_new_with_free_func((GDestroyNotify)sink_job_free);
     co_semaphore_init(&s.room, thread_pool_max_threads(thread_pool_cpu()) + JOBS_AHEAD);
     co_queue_init(&s.turn);
-    s.drop_free_space = options->free_space == FREE_SPACE_MODE_DROP;
-    s.e.disk = disk;
-    s.e.profiles = profiles;
-    s.e.chunker = &s.chunker;
-    s.e.codebook = codebook_new();
-    s.e.frames = frame_writer_new(&s.out, profiles);
 
-    bool ok = co_encode(&s, path, name, errp);
+    bool ok = co_sink(&s, path, name, options, errp);
     sink_clear(&s);
-    profile_set_free(profiles);
     return ok;
 }

@@ -145,6 +145,7 @@ typedef struct Arguments {
     gboolean compressed;
     gboolean target_is_zero;
     gboolean no_create;
+    gboolean append;
     gboolean out_of_order; /* as all targets are written anyway */
     gboolean progress;
     gboolean quiet;
@@ -174,11 +175,15 @@ static bool check_format(const Arguments *a, const char *format)
         report_error("Unknown file format '%s'", format);
         return false;
     }
+    if (a->append && !drv->bdrv_co_ingest) {
+        report_error("--append: an image of format '%s' holds one disk", format);
+        return false;
+    }
     if (drv->bdrv_co_ingest) {
         if (a->no_create) {
             report_error(
-                "-n: images of format '%s' are made anew, not written into a file "
-                "that is there",
+                "-n: images of format '%s' are made anew, or added to one that is there "
+                "(--append)",
                 format);
         }
         return !a->no_create;
@@ -209,6 +214,10 @@ static bool check_target(Arguments *a)
     }
     if (a->no_create && a->create_options) {
         report_error("-n: the options of -o are for new images");
+        return false;
+    }
+    if (a->append && target->image_opts) {
+        report_error("--append and --target-image-opts are mutually exclusive");
         return false;
     }
     if (target->image_opts && target->format) {
@@ -242,11 +251,21 @@ static bool to_command(Arguments *a, ConvertCommand *o)
     return true;
 }
 
+/* The -o options and those that have a name of their own; NULL if there are none. */
+static char *create_options(const Arguments *a)
+{
+    g_autofree char *given = a->create_options ? g_strjoinv(",", a->create_options) : NULL;
+
+    if (!a->append) {
+        return g_steal_pointer(&given);
+    }
+    return given ? g_strdup_printf("%s,append=on", given) : g_strdup("append=on");
+}
+
 static int run(Arguments *a, char **names)
 {
     ConvertCommand o = {.source = names[0], .target = names[1]};
-    g_autofree char *options =
-        a->create_options ? g_strjoinv(",", a->create_options) : NULL;
+    g_autofree char *options = create_options(a);
 
     o.create_options = options;
     return to_command(a, &o) ? image_run(co_convert, &o, EXIT_FAILURE) : EXIT_FAILURE;
@@ -269,6 +288,8 @@ int img_convert(int argc, char **argv)
          "Cache mode of the target; by default unsafe", "MODE"},
         {"no-create", 'n', 0, G_OPTION_ARG_NONE, &a.no_create,
          "Write into a target that is there already", NULL},
+        {"append", 0, 0, G_OPTION_ARG_NONE, &a.append,
+         "Add the image to the engram that is there", NULL},
         {"target-is-zero", 0, 0, G_OPTION_ARG_NONE, &a.target_is_zero,
          "That target reads as zeroes", NULL},
         {"target-image-opts", 0, 0, G_OPTION_ARG_NONE, &a.target_image.image_opts,

@@ -44,6 +44,8 @@ static int embr_error_to_errno(int code)
         return -ENOTSUP;
     case EMBR_ERROR_LIMIT:
         return -EFBIG;
+    case EMBR_ERROR_BUSY:
+        return -EBUSY;
     default:
         return -EINVAL;
     }

@@ -9,6 +9,7 @@
 #define EMBR_ENGRAM_CHECK_H
 
 #include "block/block.h"
+#include "engram/format.h"
 #include "util/progress.h"
 
 typedef struct EngramCheckResult {
@@ -26,7 +27,14 @@ typedef struct EngramCheckResult {
 /* How to check; all zero is fine. */
 typedef struct EngramCheckOptions {
     Progress *progress;             /* gets a phase "checking" */
-    /* For who has just written the engram: of each frame, in order of offset, the checksum
+    /* For who is about to make a commit real.  The slot it will have; the file's own slots
+     * and the commits before are not looked at. */
+    const EngramSlot *slot;
+    /* How much of it the commit before had: these images are not looked at, and of these
+     * frames only those that other images refer to. */
+    uint64_t known_frames, known_chunks;
+    uint32_t known_images;
+    /* Of each frame behind those that are known, in order of offset, the checksum
      * (engram_checksum()) of the bytes whose chunks were hashed.  Chunks of frames that
      * decode to these bytes are not hashed again. */
     const uint64_t *frame_sums;

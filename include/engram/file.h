@@ -47,6 +47,9 @@ bool engram_slot_check(const EngramSlot *slot, uint64_t file_bytes, GError **err
  * EMBR_ERROR_UNSUPPORTED, a file without a valid slot EMBR_ERROR_FORMAT or, with
  * the magic in a slot, EMBR_ERROR_CORRUPT. */
 EngramFile *coroutine_fn engram_file_co_open(BlockDriverState *file, GError **errp);
+/* The commit that slot, which the file may not have yet, leads to. */
+EngramFile *coroutine_fn engram_file_co_open_commit(BlockDriverState *file,
+                                                    const EngramSlot *slot, GError **errp);
 void engram_file_free(EngramFile *f);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EngramFile, engram_file_free)
 

@@ -31,6 +31,8 @@ typedef struct ProfileSet ProfileSet;
  * are not empty.
  */
 ProfileSet *profile_set_load(const char *path, GError **errp);
+/* The same from JSON that is in memory; errors do not name it. */
+ProfileSet *profile_set_parse(const char *json, size_t len, GError **errp);
 void profile_set_free(ProfileSet *s);           /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProfileSet, profile_set_free)
 
