@@ -194,21 +194,21 @@ AVX2 static inline uint32_t add_up(__m256i bytes_sad)
     return (uint32_t)(_mm_cvtsi128_si64(sum) + _mm_extract_epi64(sum, 1));
 }
 
-AVX2 static inline int32_t dot_one(const uint64_t *a, const uint64_t *b, size_t words)
+AVX2 static inline int32_t dot_one(const uint64_t *a, const uint64_t *b, size_t words,
+                                   uint32_t *active)
 {
-    __m256i both = _mm256_setzero_si256();
-    __m256i differ = _mm256_setzero_si256();
+    const __m256i zero = _mm256_setzero_si256();
+    __m256i both = zero, differ = zero, nonzero = zero;
 
     /* Bytes hold the sums of up to 31 popcounts; 512 trits are two. */
     for (size_t w = 0; w < words;) {
         size_t end = w + 64 < words ? w + 64 : words;
-        __m256i both_bytes = _mm256_setzero_si256();
-        __m256i differ_bytes = _mm256_setzero_si256();
+        __m256i both_bytes = zero, differ_bytes = zero, nonzero_bytes = zero;
 
         for (; w < end; w += 4) {
+            __m256i trits = _mm256_loadu_si256((const __m256i *)(b + w));
             __m256i shared =
-                _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(a + w)),
-                                 _mm256_loadu_si256((const __m256i *)(b + w)));
+                _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(a + w)), trits);
             __m256i signs =
                 _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(a + words + w)),
                                  _mm256_loadu_si256((const __m256i *)(b + words + w)));
@@ -216,11 +216,16 @@ AVX2 static inline int32_t dot_one(const uint64_t *a, const uint64_t *b, size_t 
             both_bytes = _mm256_add_epi8(both_bytes, popcount_bytes(shared));
             differ_bytes = _mm256_add_epi8(
                 differ_bytes, popcount_bytes(_mm256_and_si256(signs, shared)));
+            if (active) {
+                nonzero_bytes = _mm256_add_epi8(nonzero_bytes, popcount_bytes(trits));
+            }
         }
-        both =
-            _mm256_add_epi64(both, _mm256_sad_epu8(both_bytes, _mm256_setzero_si256()));
-        differ = _mm256_add_epi64(
-            differ, _mm256_sad_epu8(differ_bytes, _mm256_setzero_si256()));
+        both = _mm256_add_epi64(both, _mm256_sad_epu8(both_bytes, zero));
+        differ = _mm256_add_epi64(differ, _mm256_sad_epu8(differ_bytes, zero));
+        nonzero = _mm256_add_epi64(nonzero, _mm256_sad_epu8(nonzero_bytes, zero));
+    }
+    if (active) {
+        *active = add_up(nonzero);
     }
     return (int32_t)add_up(both) - 2 * (int32_t)add_up(differ);
 }
@@ -231,15 +236,11 @@ AVX2 void hypervec_dots_avx2(int32_t *out, uint32_t *active, const uint64_t *que
     for (size_t i = 0; i < n; i++) {
         const uint64_t *v = vectors + i * 2 * words;
 
-        out[i] = dot_one(query, v, words);
-        if (active) {
-            uint32_t nonzero = 0;
-
-            for (size_t w = 0; w < words; w++) {
-                nonzero += (uint32_t)_mm_popcnt_u64(v[w]);
-            }
-            active[i] = nonzero;
+        if (i + PREFETCH_VECTORS < n) {
+            prefetch_vector(v + PREFETCH_VECTORS * 2 * words, words);
         }
+        out[i] = active ? dot_one(query, v, words, &active[i])
+                        : dot_one(query, v, words, NULL);
     }
 }
 

@@ -161,19 +161,28 @@ AVX512 static void split_avx512(uint64_t *nonzero, uint64_t *negative,
     }
 }
 
+VPOPCNTDQ static inline uint64_t add_up(__m256i sum)
+{
+    __m128i half =
+        _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+
+    return (uint64_t)(_mm_cvtsi128_si64(half) + _mm_extract_epi64(half, 1));
+}
+
 /*
  * In registers of 256 bits: of vectors that come from memory that is twice as fast.
  */
 VPOPCNTDQ static inline int32_t dot_one(const uint64_t *a, const uint64_t *b,
-                                        size_t words)
+                                        size_t words, uint32_t *active)
 {
     __m256i sum = _mm256_setzero_si256();
     __m256i differ = _mm256_setzero_si256();
-    __m128i half;
+    __m256i nonzero = _mm256_setzero_si256();
 
     for (size_t w = 0; w < words; w += 4) {
-        __m256i shared = _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(a + w)),
-                                          _mm256_loadu_si256((const __m256i *)(b + w)));
+        __m256i trits = _mm256_loadu_si256((const __m256i *)(b + w));
+        __m256i shared =
+            _mm256_and_si256(_mm256_loadu_si256((const __m256i *)(a + w)), trits);
         __m256i signs =
             _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)(a + words + w)),
                              _mm256_loadu_si256((const __m256i *)(b + words + w)));
@@ -181,10 +190,14 @@ VPOPCNTDQ static inline int32_t dot_one(const uint64_t *a, const uint64_t *b,
         sum = _mm256_add_epi64(sum, _mm256_popcnt_epi64(shared));
         differ = _mm256_add_epi64(differ,
                                   _mm256_popcnt_epi64(_mm256_and_si256(signs, shared)));
+        if (active) {
+            nonzero = _mm256_add_epi64(nonzero, _mm256_popcnt_epi64(trits));
+        }
     }
-    sum = _mm256_sub_epi64(sum, _mm256_add_epi64(differ, differ));
-    half = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
-    return (int32_t)(_mm_cvtsi128_si64(half) + _mm_extract_epi64(half, 1));
+    if (active) {
+        *active = (uint32_t)add_up(nonzero);
+    }
+    return (int32_t)add_up(_mm256_sub_epi64(sum, _mm256_add_epi64(differ, differ)));
 }
 
 VPOPCNTDQ static void dots_vpopcntdq(int32_t *out, uint32_t *active,
@@ -194,15 +207,11 @@ VPOPCNTDQ static void dots_vpopcntdq(int32_t *out, uint32_t *active,
     for (size_t i = 0; i < n; i++) {
         const uint64_t *v = vectors + i * 2 * words;
 
-        out[i] = dot_one(query, v, words);
-        if (active) {
-            uint32_t nonzero = 0;
-
-            for (size_t w = 0; w < words; w++) {
-                nonzero += (uint32_t)_mm_popcnt_u64(v[w]);
-            }
-            active[i] = nonzero;
+        if (i + PREFETCH_VECTORS < n) {
+            prefetch_vector(v + PREFETCH_VECTORS * 2 * words, words);
         }
+        out[i] = active ? dot_one(query, v, words, &active[i])
+                        : dot_one(query, v, words, NULL);
     }
 }
 

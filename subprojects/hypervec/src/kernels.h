@@ -64,6 +64,17 @@ static inline int32_t clamp_count(int64_t count)
     return count < -HYPERVEC_COUNT_MAX ? -HYPERVEC_COUNT_MAX : (int32_t)count;
 }
 
+/* Vectors from memory come in time if they are asked for this many before. */
+#define PREFETCH_VECTORS 4
+
+/* Asks for the planes of a vector that is far ahead of the one that is read now. */
+static inline void prefetch_vector(const uint64_t *v, size_t words)
+{
+    for (size_t w = 0; w < 2 * words; w += 8) {
+        __builtin_prefetch(v + w);
+    }
+}
+
 size_t hypervec_sample_portable(const uint8_t *data, uint32_t n, int32_t limit,
                                 uint16_t *positions);
 
