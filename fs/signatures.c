@@ -76,7 +76,6 @@ static const Signature containers[] = {
 };
 
 static const Signature filesystems[] = {
-    {"btrfs", MAGIC(65600, "_BHRfS_M"), UUID(65568), LABEL(65835, 256)},
     {"f2fs", MAGIC(1024, "\x10\x20\xf5\xf2"), UUID(1132), LABEL_16(1148, 1024)},
     {"erofs", MAGIC(1024, "\xe2\xe1\xf5\xe0"), UUID(1072), LABEL(1088, 16)},
     {"squashfs", MAGIC(0, "hsqs")},
