@@ -9,17 +9,6 @@
 #include "util/thread-pool.h"
 #include "util/units.h"
 
-void *check_parse_chunk_list(uint8_t *raw, const EngramRef *ref, void *opaque, size_t *cost,
-                             GError **errp)
-{
-    ChunkList *list = chunk_list_parse(raw, ref, errp);
-
-    if (list) {
-        *cost += sizeof(*list) + ((size_t)list->n + 1) * sizeof(*list->positions);
-    }
-    return list;
-}
-
 typedef struct FrameWork {
     Check *check;
     EngramFrameEntry entry;
@@ -161,31 +150,15 @@ static void coroutine_fn co_verify_frame(void *opaque)
     check_work_done(check);
 }
 
-/* Whether the entry can be followed; its place is after the one before. */
+/* Whether the entry can be followed. */
 static bool entry_ok(Check *check, const EngramFrameEntry *entry, uint64_t *end)
 {
-    EngramFile *f = check->file;
-    uint64_t offset = le64_get(entry->frame.offset);
     GError *error = NULL;
 
-    if (!engram_ref_check(&entry->frame, ENGRAM_OBJECT_FRAME, f->end, &error) ||
-        !engram_ref_check(&entry->chunks, ENGRAM_OBJECT_CHUNKS, f->end, &error)) {
-        g_prefix_error(&error, "frame directory: ");
+    if (!engram_frame_entry_check(check->file, entry, end, &error)) {
         check_problem(check, error);
         return false;
     }
-    if (offset < *end) {
-        check_corrupt(check, "frame directory: frame at offset 0x%" PRIx64
-                      " after the one that ends at 0x%" PRIx64, offset, *end);
-        return false;
-    }
-    if (le64_get(entry->chunks.offset) != offset + engram_ref_span(&entry->frame)) {
-        check_corrupt(check, "frame directory: chunk list of the frame at offset 0x%" PRIx64
-                      " is at 0x%" PRIx64 ", expected 0x%" PRIx64, offset,
-                      le64_get(entry->chunks.offset), offset + engram_ref_span(&entry->frame));
-        return false;
-    }
-    *end = le64_get(entry->chunks.offset) + engram_ref_span(&entry->chunks);
     return true;
 }
 

@@ -84,28 +84,12 @@ static int digest_segment(void *opaque)
     return 0;
 }
 
-static uint32_t find_chunk(const ChunkList *list, uint32_t position)
-{
-    uint32_t low = 0, high = list->n;
-
-    while (high - low > 1) {
-        uint32_t middle = low + (high - low) / 2;
-
-        if (list->positions[middle] <= position) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
 static bool identify_entry(SegmentWork *work, uint32_t i, const ChunkList *list)
 {
     const EngramMap *map = work->map;
     uint32_t position = le32_get(map->positions[i]);
     uint64_t end = (uint64_t)le32_get(map->skips[i]) + engram_map_length(map, i);
-    uint32_t chunk = find_chunk(list, position);
+    uint32_t chunk = chunk_list_find(list, position);
     uint8_t *identity = work->identity_bytes + (size_t)i * ENGRAM_DIGEST_BYTES;
 
     if (list->positions[chunk] != position ||

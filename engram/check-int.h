@@ -60,7 +60,6 @@ void coroutine_fn check_co_frames(Check *check);
 void coroutine_fn check_co_referred_frames(Check *check);
 /* The chunk list of a frame of the directory, pinned in check->lists; NULL: reported. */
 CachedObject *coroutine_fn check_co_chunk_list(Check *check, const EngramRef *frame);
-ObjectParse check_parse_chunk_list;
 
 void coroutine_fn check_co_images(Check *check);
 /* The manifest of an image, if it has one. */

@@ -247,7 +247,7 @@ bool coroutine_fn engram_co_check(BlockDriverState *file, const EngramCheckOptio
     check.referred = g_byte_array_new();
     check.pages = object_cache_new(f, ENGRAM_OBJECT_FRAME_DIR, PAGES_BYTES, NULL, g_free, NULL);
     check.lists = object_cache_new(f, ENGRAM_OBJECT_CHUNKS, LISTS_BYTES,
-                                   check_parse_chunk_list,
+                                   chunk_list_parse_cached,
                                    (GDestroyNotify)chunk_list_free, NULL);
     co_queue_init(&check.changed);
     co_semaphore_init(&check.memory, WORK_BYTES);

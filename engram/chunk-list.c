@@ -69,3 +69,30 @@ ChunkList *chunk_list_parse(uint8_t *raw, const EngramRef *ref, GError **errp)
     list->digests = raw + sizeof(head) + list->n * sizeof(*lengths);
     return add_lengths(list, lengths, offset, errp) ? g_steal_pointer(&list) : NULL;
 }
+
+void *chunk_list_parse_cached(uint8_t *raw, const EngramRef *ref, void *opaque,
+                              size_t *cost, GError **errp)
+{
+    ChunkList *list = chunk_list_parse(raw, ref, errp);
+
+    if (list) {
+        *cost += sizeof(*list) + ((size_t)list->n + 1) * sizeof(*list->positions);
+    }
+    return list;
+}
+
+uint32_t chunk_list_find(const ChunkList *list, uint32_t position)
+{
+    uint32_t low = 0, high = list->n;
+
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (list->positions[middle] <= position) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}

@@ -18,6 +18,11 @@ typedef struct ChunkList {
  * an EngramChunkList.  NULL, and raw is freed: the lengths are impossible, or do not add
  * up to the frame's. */
 ChunkList *chunk_list_parse(uint8_t *raw, const EngramRef *ref, GError **errp);
+/* The same for an ObjectCache. */
+void *chunk_list_parse_cached(uint8_t *raw, const EngramRef *ref, void *opaque,
+                              size_t *cost, GError **errp);
+/* The chunk that holds that byte of the frame. */
+uint32_t chunk_list_find(const ChunkList *list, uint32_t position);
 void chunk_list_free(ChunkList *list);          /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ChunkList, chunk_list_free)
 

@@ -5,6 +5,8 @@
 
 #include <openssl/rand.h>
 
+#include "util/error.h"
+
 enum {
     RECORD_LEVEL   = 3,
     CHUNKER_NUMBER = 1,
@@ -102,6 +104,46 @@ bool coroutine_fn commit_co_write_record(ObjectWriter *out, const CommitPlan *pl
         return false;
     }
     make_slot(slot, base, sequence, &ref, out->end);
+    return true;
+}
+
+bool coroutine_fn commit_co_clear_slots(OutFile *file, GError **errp)
+{
+    EngramSlot slots[ENGRAM_SLOTS] = { 0 };
+    struct iovec iov = { slots, sizeof(slots) };
+
+    return out_file_co_writev(file, &iov, 1, 0, errp) && out_file_co_order(file, errp);
+}
+
+/* The first finding of a check. */
+static void keep_finding(const char *text, void *opaque)
+{
+    char **finding = opaque;
+
+    if (!*finding) {
+        *finding = g_strdup(text);
+    }
+}
+
+bool coroutine_fn commit_co_verify(OutFile *file, const EngramCheckOptions *options,
+                                   GError **errp)
+{
+    g_autofree char *finding = NULL;
+    EngramCheckResult result;
+
+    g_autoptr(BlockDriverState) bs =
+        bdrv_co_open_image(out_file_open_path(file), NULL, BDRV_O_PROTOCOL, errp);
+    if (!bs || !engram_co_check(bs, options, keep_finding, &finding, &result, errp)) {
+        g_prefix_error(errp,
+                       "%s: reading back what was written: ", out_file_path(file));
+        return false;
+    }
+    if (result.corruptions || result.check_errors) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "%s: what was written is not what was meant: %s",
+                    out_file_path(file), finding);
+        return false;
+    }
     return true;
 }
 

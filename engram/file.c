@@ -335,33 +335,45 @@ EngramImage *coroutine_fn engram_file_co_image(EngramFile *f, uint32_t index, GE
     return image;
 }
 
-EngramImage *coroutine_fn engram_file_co_find_image(EngramFile *f, const char *name,
-                                                    GError **errp)
+/* 1: the image has that name. -1 and an error. */
+static int coroutine_fn co_has_name(EngramFile *f, uint32_t index, const char *name,
+                                    GError **errp)
 {
-    if (!name && f->n_images) {
-        return engram_file_co_image(f, 0, errp);
+    uint64_t hash = engram_checksum(name, strlen(name));
+
+    if (le64_get(f->images[index].name_hash) != hash) {
+        return 0;
     }
-    uint64_t hash = name ? engram_checksum(name, strlen(name)) : 0;
+    g_autoptr(EngramImage) image = engram_file_co_image(f, index, errp);
+    return image ? strcmp(image->name, name) == 0 : -1;
+}
+
+int64_t coroutine_fn engram_file_co_find(EngramFile *f, const char *name, GError **errp)
+{
+    const char *filename = bdrv_filename(f->file);
+
     for (uint32_t i = 0; i < f->n_images; i++) {
-        if (le64_get(f->images[i].name_hash) != hash) {
-            continue;
-        }
-        g_autoptr(EngramImage) image = engram_file_co_image(f, i, errp);
-        if (!image) {
-            return NULL;
-        }
-        if (strcmp(image->name, name) == 0) {
-            return g_steal_pointer(&image);
+        int has = name ? co_has_name(f, i, name, errp) : 1;
+        if (has) {
+            return has < 0 ? -1 : (int64_t)i;
         }
     }
     if (!name) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND, "%s: the engram holds no image",
-                    bdrv_filename(f->file));
+                    filename);
     } else {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND,
-                    "%s: the engram holds no image '%s'", bdrv_filename(f->file), name);
+                    "%s: the engram holds no image '%s'", filename, name);
     }
-    return NULL;
+    return -1;
+}
+
+EngramImage *coroutine_fn engram_file_co_find_image(EngramFile *f, const char *name,
+                                                    GError **errp)
+{
+    int64_t index = engram_file_co_find(f, name, errp);
+
+    return index < 0 ? NULL : engram_file_co_image(f, index, errp);
 }
 
 void engram_image_free(EngramImage *image)
@@ -372,6 +384,36 @@ void engram_image_free(EngramImage *image)
     g_free(image->name);
     g_free(image->info);
     g_free(image);
+}
+
+bool engram_frame_entry_check(const EngramFile *f, const EngramFrameEntry *entry,
+                              uint64_t *end, GError **errp)
+{
+    const char *filename = bdrv_filename(f->file);
+    uint64_t offset = le64_get(entry->frame.offset);
+    uint64_t chunks = le64_get(entry->chunks.offset);
+
+    if (!engram_ref_check(&entry->frame, ENGRAM_OBJECT_FRAME, f->end, errp) ||
+        !engram_ref_check(&entry->chunks, ENGRAM_OBJECT_CHUNKS, f->end, errp)) {
+        g_prefix_error(errp, "%s: frame directory: ", filename);
+        return false;
+    }
+    if (offset < *end) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "%s: frame directory: frame at offset 0x%" PRIx64
+                    " after the one that ends at 0x%" PRIx64,
+                    filename, offset, *end);
+        return false;
+    }
+    if (chunks != offset + engram_ref_span(&entry->frame)) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "%s: frame directory: chunk list of the frame at offset 0x%" PRIx64
+                    " is at 0x%" PRIx64 ", expected 0x%" PRIx64,
+                    filename, offset, chunks, offset + engram_ref_span(&entry->frame));
+        return false;
+    }
+    *end = chunks + engram_ref_span(&entry->chunks);
+    return true;
 }
 
 bool coroutine_fn engram_file_co_frame_totals(EngramFile *f, EngramFrameTotals *totals,

@@ -25,6 +25,7 @@ typedef struct Frame {
     GByteArray *object;             /* the frame encoded, at offset 0 */
     EngramRef ref;
     uint64_t sum;                   /* of data */
+    bool copied;                    /* object is there, data is not */
 } Frame;
 
 typedef struct ProfileState {
@@ -51,6 +52,18 @@ struct FrameWriter {
     GError *error;                  /* the first */
 };
 
+static Frame *frame_alloc(FrameWriter *w, unsigned profile)
+{
+    Frame *f = g_new0(Frame, 1);
+
+    f->w = w;
+    f->profile = profile;
+    f->lengths = g_array_new(FALSE, FALSE, sizeof(le32_t));
+    f->digests = g_byte_array_new();
+    f->object = g_byte_array_new();
+    return f;
+}
+
 static Frame *frame_new(FrameWriter *w, unsigned profile)
 {
     ProfileState *p = &w->profiles[profile];
@@ -58,13 +71,8 @@ static Frame *frame_new(FrameWriter *w, unsigned profile)
     EngramRef none = { 0 };
 
     if (!f) {
-        f = g_new0(Frame, 1);
-        f->w = w;
-        f->profile = profile;
+        f = frame_alloc(w, profile);
         f->data = g_malloc(p->frame_bytes);
-        f->lengths = g_array_new(FALSE, FALSE, sizeof(le32_t));
-        f->digests = g_byte_array_new();
-        f->object = g_byte_array_new();
     }
     f->bytes = 0;
     g_array_set_size(f->lengths, 0);
@@ -130,13 +138,21 @@ void frame_writer_free(FrameWriter *w)
     g_free(w);
 }
 
+static bool check_room(const FrameWriter *w, GError **errp)
+{
+    if (w->refs->len == UINT32_MAX) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_LIMIT, "more than %" PRIu32 " frames",
+                    UINT32_MAX);
+        return false;
+    }
+    return true;
+}
+
 bool frame_writer_adopt(FrameWriter *w, const EngramFrameEntry *entry, uint64_t chunks,
                         GError **errp)
 {
     g_assert(w->sealed == 0);
-    if (w->refs->len == UINT32_MAX) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_LIMIT, "more than %" PRIu32 " frames",
-                    UINT32_MAX);
+    if (!check_room(w, errp)) {
         return false;
     }
     g_array_append_val(w->refs, entry->frame);
@@ -214,7 +230,9 @@ static void coroutine_fn co_finish_frame(void *opaque)
     ProfileState *p = &w->profiles[f->profile];
     g_autoptr(GError) error = NULL;
 
-    thread_pool_co_run(thread_pool_cpu(), encode_frame, f);
+    if (!f->copied) {
+        thread_pool_co_run(thread_pool_cpu(), encode_frame, f);
+    }
     while (w->written != f->order) {
         co_queue_wait(&w->turn);
     }
@@ -223,7 +241,7 @@ static void coroutine_fn co_finish_frame(void *opaque)
     } else if (!co_place_frame(f, &error) && !w->error) {
         w->error = g_steal_pointer(&error);
     }
-    if (p->spare) {
+    if (p->spare || f->copied) {
         frame_free(f);
     } else {
         p->spare = f;
@@ -242,14 +260,51 @@ static bool check_failed(const FrameWriter *w, GError **errp)
     return true;
 }
 
-static void coroutine_fn co_seal(FrameWriter *w, unsigned profile)
+static void coroutine_fn co_start(FrameWriter *w, Frame *f)
 {
-    Frame *f = g_steal_pointer(&w->profiles[profile].open);
-
     co_semaphore_acquire(&w->room, 1);
     f->order = w->sealed++;
     w->in_flight++;
     coroutine_enter(coroutine_create(co_finish_frame, f));
+}
+
+static void coroutine_fn co_seal(FrameWriter *w, unsigned profile)
+{
+    co_start(w, g_steal_pointer(&w->profiles[profile].open));
+}
+
+bool coroutine_fn frame_writer_co_copy(FrameWriter *w, const EngramObjectHeader *object,
+                                       const ChunkList *chunks, uint32_t *number,
+                                       GError **errp)
+{
+    EngramRef none = { 0 };
+
+    if (object->profile >= w->table->profiles->len) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "frame at offset 0x%" PRIx64 " has profile %u of %u",
+                    le64_get(chunks->frame.offset), object->profile,
+                    w->table->profiles->len);
+        return false;
+    }
+    if (!check_failed(w, errp) || !check_room(w, errp)) {
+        return false;
+    }
+    Frame *f = frame_alloc(w, object->profile);
+    f->copied = true;
+    f->bytes = chunks->positions[chunks->n];
+    f->ref = chunks->frame;
+    f->number = *number = w->refs->len;
+    g_array_append_val(w->refs, none);
+    for (uint32_t i = 0; i < chunks->n; i++) {
+        le32_t length = le32_make(chunks->positions[i + 1] - chunks->positions[i]);
+        g_array_append_val(f->lengths, length);
+    }
+    g_byte_array_append(f->digests, chunks->digests,
+                        (guint)chunks->n * ENGRAM_DIGEST_BYTES);
+    g_byte_array_append(f->object, (const uint8_t *)object,
+                        engram_ref_span(&chunks->frame));
+    co_start(w, f);
+    return true;
 }
 
 bool coroutine_fn frame_writer_co_reserve(FrameWriter *w, unsigned profile,
@@ -264,9 +319,7 @@ bool coroutine_fn frame_writer_co_reserve(FrameWriter *w, unsigned profile,
     if (!check_failed(w, errp)) {
         return false;
     }
-    if (!p->open && w->refs->len == UINT32_MAX) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_LIMIT, "more than %" PRIu32 " frames",
-                    UINT32_MAX);
+    if (!p->open && !check_room(w, errp)) {
         return false;
     }
     p->open = p->open ?: frame_new(w, profile);

@@ -8,6 +8,7 @@
 #ifndef EMBR_ENGRAM_FRAME_WRITER_H
 #define EMBR_ENGRAM_FRAME_WRITER_H
 
+#include "engram/chunk-list.h"
 #include "engram/codebook.h"
 #include "engram/object-writer.h"
 #include "engram/profile.h"
@@ -35,6 +36,11 @@ bool coroutine_fn frame_writer_co_reserve(FrameWriter *w, unsigned profile,
 /* Puts the chunk at the place reserved just before; data is copied. */
 void frame_writer_append(FrameWriter *w, unsigned profile, const void *data,
                          uint32_t len, const uint8_t digest[ENGRAM_DIGEST_BYTES]);
+/* Appends a frame as it is in another engram: object, its bytes in that file with padding,
+ * and its chunks.  *number: what it gets.  May wait for frames to be compressed. */
+bool coroutine_fn frame_writer_co_copy(FrameWriter *w, const EngramObjectHeader *object,
+                                       const ChunkList *chunks, uint32_t *number,
+                                       GError **errp);
 /* Seals all frames and waits until they are written. */
 bool coroutine_fn frame_writer_co_finish(FrameWriter *w, GError **errp);
 /* Waits for frames being compressed or written, after a failure. */
@@ -49,7 +55,8 @@ const EngramRef *frame_writer_ref(const FrameWriter *w, uint32_t frame);
 bool coroutine_fn frame_writer_co_write_directory(FrameWriter *w, uint32_t first,
                                                   GArray *pages, GError **errp);
 /* Without those that were adopted: */
-/* The checksum of each frame's decoded bytes, of uint64_t, in order of offset. */
+/* The checksum of each frame's decoded bytes, of uint64_t, in order of offset; 0 of those
+ * that were copied: it is not known. */
 const GArray *frame_writer_sums(const FrameWriter *w);
 /* What was stored with each profile that was used. */
 GPtrArray *frame_writer_stats(const FrameWriter *w);

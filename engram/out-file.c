@@ -269,6 +269,11 @@ void out_file_free(OutFile *f)
     g_free(f);
 }
 
+const char *out_file_path(const OutFile *f)
+{
+    return f->path;
+}
+
 const char *out_file_open_path(const OutFile *f)
 {
     return f->open_path;

@@ -31,6 +31,8 @@ void out_file_set_end(OutFile *f, uint64_t end);
 void out_file_free(OutFile *f);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(OutFile, out_file_free)
 
+/* The name it has or will have. */
+const char *out_file_path(const OutFile *f);
 /* A name by which the file can be opened before it is published. */
 const char *out_file_open_path(const OutFile *f);
 /* Where temporary files go that may be as large: its folder; NULL for a device, whose

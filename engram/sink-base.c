@@ -31,11 +31,9 @@ static bool check_chunker(EngramFile *f, GError **errp)
     return true;
 }
 
-EngramFile *coroutine_fn sink_base_co_open(OutFile *out, GError **errp)
+EngramFile *coroutine_fn sink_base_co_open(BlockDriverState *file, GError **errp)
 {
-    g_autoptr(BlockDriverState) file =
-        bdrv_co_open_image(out_file_open_path(out), NULL, BDRV_O_PROTOCOL, errp);
-    g_autoptr(EngramFile) f = file ? engram_file_co_open(file, errp) : NULL;
+    g_autoptr(EngramFile) f = engram_file_co_open(file, errp);
 
     if (!f || !check_chunker(f, errp)) {
         return NULL;
@@ -47,6 +45,14 @@ EngramFile *coroutine_fn sink_base_co_open(OutFile *out, GError **errp)
         return NULL;
     }
     return g_steal_pointer(&f);
+}
+
+EngramFile *coroutine_fn sink_base_co_open_locked(OutFile *out, GError **errp)
+{
+    g_autoptr(BlockDriverState) file =
+        bdrv_co_open_image(out_file_open_path(out), NULL, BDRV_O_PROTOCOL, errp);
+
+    return file ? sink_base_co_open(file, errp) : NULL;
 }
 
 bool coroutine_fn sink_base_co_check_name(EngramFile *base, const char *name,
@@ -99,26 +105,6 @@ typedef struct Recall {
     uint64_t end;                   /* of the frame before, with its chunk list */
 } Recall;
 
-static bool check_entry(Recall *r, const EngramFrameEntry *entry, GError **errp)
-{
-    uint64_t offset = le64_get(entry->frame.offset);
-
-    if (!engram_ref_check(&entry->frame, ENGRAM_OBJECT_FRAME, r->base->end, errp) ||
-        !engram_ref_check(&entry->chunks, ENGRAM_OBJECT_CHUNKS, r->base->end, errp)) {
-        return false;
-    }
-    if (offset < r->end ||
-        le64_get(entry->chunks.offset) != offset + engram_ref_span(&entry->frame)) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
-                    "frame at offset 0x%" PRIx64 " with its chunk list at 0x%" PRIx64
-                    ", expected one behind the other from 0x%" PRIx64 " on",
-                    offset, le64_get(entry->chunks.offset), r->end);
-        return false;
-    }
-    r->end = le64_get(entry->chunks.offset) + engram_ref_span(&entry->chunks);
-    return true;
-}
-
 static bool coroutine_fn co_recall_frame(Recall *r, const EngramFrameEntry *entry,
                                          GError **errp)
 {
@@ -170,7 +156,7 @@ static bool coroutine_fn co_recall_page(Recall *r, const EngramRef *ref, uint32_
         return false;
     }
     for (uint32_t i = 0; i < *n; i++) {
-        if (!check_entry(r, &entries[i], errp) ||
+        if (!engram_frame_entry_check(r->base, &entries[i], &r->end, errp) ||
             !co_recall_frame(r, &entries[i], errp)) {
             return false;
         }

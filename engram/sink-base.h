@@ -8,9 +8,10 @@
 #include "engram/commit-writer.h"
 #include "engram/frame-writer.h"
 
-/* Opens the engram that out is, which is locked.  Says if it is none that images can be
- * added to. */
-EngramFile *coroutine_fn sink_base_co_open(OutFile *out, GError **errp);
+/* Opens an engram.  Says if it is none that images can be added to. */
+EngramFile *coroutine_fn sink_base_co_open(BlockDriverState *file, GError **errp);
+/* The engram that out is, which is locked. */
+EngramFile *coroutine_fn sink_base_co_open_locked(OutFile *out, GError **errp);
 
 /* EMBR_ERROR_INVALID if it has an image of that name, or too many already. */
 bool coroutine_fn sink_base_co_check_name(EngramFile *base, const char *name,

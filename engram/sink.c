@@ -3,7 +3,6 @@
  */
 #include "engram/sink.h"
 
-#include "engram/check.h"
 #include "engram/sink-base.h"
 #include "engram/sink-job.h"
 #include "qapi/qapi-visit.h"
@@ -252,19 +251,8 @@ static bool coroutine_fn co_write_commit(Sink *s, const EngramCommitImage *image
            commit_co_write_record(&s->out, commit, slot, errp);
 }
 
-/* The first finding of a check. */
-static void keep_finding(const char *text, void *opaque)
-{
-    char **finding = opaque;
-
-    if (!*finding) {
-        *finding = g_strdup(text);
-    }
-}
-
 /* Reads back what was written. */
-static bool coroutine_fn co_verify(Sink *s, const EngramSlot *slot, const char *path,
-                                   GError **errp)
+static bool coroutine_fn co_verify(Sink *s, const EngramSlot *slot, GError **errp)
 {
     const GArray *sums = frame_writer_sums(s->e.frames);
     EngramCheckOptions options = {
@@ -276,32 +264,8 @@ static bool coroutine_fn co_verify(Sink *s, const EngramSlot *slot, const char *
         .frame_sums = (const uint64_t *)sums->data,
         .n_frame_sums = sums->len,
     };
-    g_autofree char *finding = NULL;
-    EngramCheckResult result;
 
-    g_autoptr(BlockDriverState) file =
-        bdrv_co_open_image(out_file_open_path(s->file), NULL, BDRV_O_PROTOCOL, errp);
-    if (!file ||
-        !engram_co_check(file, &options, keep_finding, &finding, &result, errp)) {
-        g_prefix_error(errp, "%s: reading back what was written: ", path);
-        return false;
-    }
-    if (result.corruptions || result.check_errors) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
-                    "%s: what was written is not what was meant: %s", path, finding);
-        return false;
-    }
-    return true;
-}
-
-/* What a block device had is no engram any more once its objects are overwritten. */
-static bool coroutine_fn co_clear_slots(Sink *s, GError **errp)
-{
-    EngramSlot slots[ENGRAM_SLOTS] = { 0 };
-    struct iovec iov = { slots, sizeof(slots) };
-
-    return out_file_co_writev(s->file, &iov, 1, 0, errp) &&
-           out_file_co_order(s->file, errp);
+    return commit_co_verify(s->file, &options, errp);
 }
 
 static bool coroutine_fn co_write_index(Sink *s, const char *name, EngramSlot *slot,
@@ -347,7 +311,7 @@ static bool coroutine_fn co_plan(Sink *s, GError **errp)
 static bool coroutine_fn co_recall(Sink *s, GError **errp)
 {
     if (!s->base) {
-        return co_clear_slots(s, errp);
+        return commit_co_clear_slots(s->file, errp);
     }
     progress_phase(s->progress, "recalling", 0);
     if (!sink_base_co_recall(s->base, s->e.codebook, s->e.frames, &s->commit,
@@ -359,8 +323,7 @@ static bool coroutine_fn co_recall(Sink *s, GError **errp)
     return true;
 }
 
-static bool coroutine_fn co_encode(Sink *s, const char *path, const char *name,
-                                   GError **errp)
+static bool coroutine_fn co_encode(Sink *s, const char *name, GError **errp)
 {
     g_autofree EngramSlot *slot = g_new0(EngramSlot, 1);
 
@@ -372,7 +335,7 @@ static bool coroutine_fn co_encode(Sink *s, const char *path, const char *name,
         return false;
     }
     progress_finish(s->progress);
-    if (!co_verify(s, slot, path, errp)) {
+    if (!co_verify(s, slot, errp)) {
         return false;
     }
     out_file_keep(s->file);
@@ -432,7 +395,7 @@ static bool coroutine_fn co_open_target(Sink *s, const char *path, const char *n
         return false;
     }
     s->file = out_file_open(path, errp);
-    s->base = s->file ? sink_base_co_open(s->file, errp) : NULL;
+    s->base = s->file ? sink_base_co_open_locked(s->file, errp) : NULL;
     if (!s->base || !sink_base_co_check_name(s->base, name, errp)) {
         return false;
     }
@@ -461,7 +424,7 @@ static bool coroutine_fn co_sink(Sink *s, const char *path, const char *name,
     s->e.chunker = &s->chunker;
     s->e.codebook = codebook_new();
     s->e.frames = frame_writer_new(&s->out, s->profiles);
-    return co_encode(s, path, name, errp);
+    return co_encode(s, name, errp);
 }
 
 bool coroutine_fn engram_sink_co_encode(BlockDriverState *src, const char *path,

@@ -7,6 +7,7 @@
 
 int img_cat(int argc, char **argv);
 int img_check(int argc, char **argv);
+int img_compact(int argc, char **argv);
 int img_compare(int argc, char **argv);
 int img_convert(int argc, char **argv);
 int img_extract(int argc, char **argv);
@@ -14,6 +15,7 @@ int img_info(int argc, char **argv);
 int img_ls(int argc, char **argv);
 int img_map(int argc, char **argv);
 int img_query(int argc, char **argv);
+int img_snapshot(int argc, char **argv);
 int img_volumes(int argc, char **argv);
 
 #endif

@@ -19,6 +19,7 @@ static const struct {
 } commands[] = {
     {"cat", "write the content of files to standard output", img_cat},
     {"check", "find damage in an image", img_check},
+    {"compact", "leave out of an engram what its images do not need", img_compact},
     {"compare", "compare the disks in two images", img_compare},
     {"convert", "make an image of another format", img_convert},
     {"extract", "take files out, into a tar archive or a directory", img_extract},
@@ -26,6 +27,7 @@ static const struct {
     {"ls", "list files", img_ls},
     {"map", "show what is stored where", img_map},
     {"query", "find the files in engrams that are like a given one", img_query},
+    {"snapshot", "list snapshots, or the images of an engram; take one out", img_snapshot},
     {"volumes", "show the partitions and what is on them", img_volumes},
 };
 

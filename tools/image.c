@@ -11,6 +11,7 @@ void image_options_clear(ImageOptions *options)
 {
     g_clear_pointer(&options->format, g_free);
     g_clear_pointer(&options->cache, g_free);
+    g_clear_pointer(&options->snapshot, g_free);
 }
 
 bool image_parse_cache(const char *text, const char *option, CacheMode *mode)
@@ -60,25 +61,6 @@ static BlockDriverState *coroutine_fn co_open_described(const char *name, int fl
     return options ? bdrv_co_open(options, flags, errp) : NULL;
 }
 
-BlockDriverState *coroutine_fn image_co_open(const char *name,
-                                             const ImageOptions *options, int flags)
-{
-    GError *error = NULL;
-    CacheMode mode;
-
-    if (!image_parse_cache(options->cache, "-T", &mode)) {
-        return NULL;
-    }
-    flags |= mode.direct ? BDRV_O_NOCACHE : 0;
-    BlockDriverState *bs =
-        options->image_opts ? co_open_described(name, flags, &error)
-                            : bdrv_co_open_image(name, options->format, flags, &error);
-    if (!bs) {
-        report_gerror(error);
-    }
-    return bs;
-}
-
 static bool is_selected(const SnapshotInfo *snapshot, const SnapshotSelector *which)
 {
     return (!which->id || strcmp(which->id, snapshot->id) == 0) &&
@@ -112,6 +94,27 @@ static bool coroutine_fn co_load_snapshot(BlockDriverState *bs, const char *snap
         return co_load_selected(bs, snapshot, errp);
     }
     return bdrv_co_load_snapshot(bs, snapshot, errp) >= 0;
+}
+
+BlockDriverState *coroutine_fn image_co_open(const char *name,
+                                             const ImageOptions *options, int flags)
+{
+    GError *error = NULL;
+    CacheMode mode;
+
+    if (!image_parse_cache(options->cache, "-T", &mode)) {
+        return NULL;
+    }
+    flags |= mode.direct ? BDRV_O_NOCACHE : 0;
+    BlockDriverState *bs =
+        options->image_opts ? co_open_described(name, flags, &error)
+                            : bdrv_co_open_image(name, options->format, flags, &error);
+    if (!bs || (options->snapshot && !co_load_snapshot(bs, options->snapshot, &error))) {
+        report_gerror(error);
+        bdrv_unref(bs);
+        return NULL;
+    }
+    return bs;
 }
 
 BlockBackend *coroutine_fn image_co_open_disk(const char *name,

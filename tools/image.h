@@ -13,6 +13,8 @@ typedef struct ImageOptions {
     char *cache;            /* -T */
     gboolean image_opts;    /* --image-opts: the name is a description, "driver=..." */
     gboolean force_share;   /* -U: nothing is locked, so there is nothing to share */
+    char *snapshot;         /* the disk as it was in it, or that image of an engram:
+                               "ID_OR_NAME" or "snapshot.id=ID,snapshot.name=NAME" */
 } ImageOptions;
 
 void image_options_clear(ImageOptions *options);
@@ -30,6 +32,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ImageOptions, image_options_clear)
 #define IMAGE_CACHE_OPTION_ENTRY(o)                                                    \
     { "source-cache", 'T', 0, G_OPTION_ARG_STRING, &(o)->cache,                        \
       "Cache mode: none, directsync, writeback, writethrough or unsafe", "MODE" }
+
+/* letter is 0 where -l means something else. */
+#define IMAGE_SNAPSHOT_OPTION_ENTRY(letter, o)                                         \
+    { "snapshot", letter, 0, G_OPTION_ARG_STRING, &(o)->snapshot,                      \
+      "The disk as it was in that snapshot, or that image of an engram", "ID_OR_NAME" }
 
 /* False, and reported, if the options contradict each other. */
 bool image_options_check(const ImageOptions *options);

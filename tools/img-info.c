@@ -8,6 +8,7 @@
 #include "options.h"
 #include "qapi/qapi-visit.h"
 #include "report.h"
+#include "snapshot-table.h"
 
 enum { INDENT = 4 };
 
@@ -85,34 +86,6 @@ static void print_specific(const ImageInfoSpecific *specific)
     print_value(json_object_get_member(json_node_get_object(node), "data"), 1);
 }
 
-static void print_snapshot(const SnapshotInfo *snapshot)
-{
-    g_autofree char *size = report_size(snapshot->vm_state_size);
-    g_autoptr(GDateTime) date = g_date_time_new_from_unix_local(snapshot->date_sec);
-    g_autofree char *day = date ? g_date_time_format(date, "%Y-%m-%d %H:%M:%S") : NULL;
-    int64_t seconds = snapshot->vm_clock_sec;
-    g_autofree char *clock =
-        g_strdup_printf("%02" G_GINT64_FORMAT ":%02d:%02d.%03d", seconds / 3600,
-                        (int)(seconds / 60 % 60), (int)(seconds % 60),
-                        (int)(snapshot->vm_clock_nsec / 1000000));
-    g_autofree char *icount =
-        snapshot->has_icount ? g_strdup_printf("%" G_GINT64_FORMAT, snapshot->icount)
-                             : NULL;
-
-    printf("%-9s %-16s %8s%20s%13s%11s\n", snapshot->id, snapshot->name, size,
-           day ? day : "", clock, icount ? icount : "");
-}
-
-static void print_snapshots(const GPtrArray *snapshots)
-{
-    puts("Snapshot list:");
-    printf("%-9s %-16s %8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK",
-           "ICOUNT");
-    for (guint i = 0; i < snapshots->len; i++) {
-        print_snapshot(g_ptr_array_index(snapshots, i));
-    }
-}
-
 static void print_backing(const ImageInfo *info)
 {
     printf("backing file: %s", info->backing_filename);
@@ -147,7 +120,7 @@ static void print_info(const ImageInfo *info)
         print_backing(info);
     }
     if (info->snapshots && info->snapshots->len) {
-        print_snapshots(info->snapshots);
+        snapshot_table_print(info->snapshots);
     }
     if (info->format_specific) {
         print_specific(info->format_specific);
@@ -202,6 +175,7 @@ int img_info(int argc, char **argv)
     Info o = {0};
     const GOptionEntry entries[] = {
         IMAGE_OPTION_ENTRIES(&image),
+        IMAGE_SNAPSHOT_OPTION_ENTRY('l', &image),
         {"backing-chain", 0, 0, G_OPTION_ARG_NONE, &o.backing_chain,
          "Show the images below it, too", NULL},
         OUTPUT_OPTION_ENTRY(&output),

@@ -116,6 +116,7 @@ int img_map(int argc, char **argv)
     Map o = {.max_length = G_MAXUINT64};
     const GOptionEntry entries[] = {
         IMAGE_OPTION_ENTRIES(&image),
+        IMAGE_SNAPSHOT_OPTION_ENTRY(0, &image),
         {"start-offset", 's', 0, G_OPTION_ARG_STRING, &start, "Where to start",
          "OFFSET"},
         {"max-length", 'l', 0, G_OPTION_ARG_STRING, &length, "How much of it to show",

@@ -61,11 +61,19 @@ uint8_t *coroutine_fn engram_file_co_load(EngramFile *f, const EngramRef *ref,
 
 /* By index, 0 to n_images - 1. */
 EngramImage *coroutine_fn engram_file_co_image(EngramFile *f, uint32_t index, GError **errp);
-/* Name NULL: the first.  EMBR_ERROR_NOT_FOUND if there is none of that name. */
+/* The index of the image of that name; name NULL: the first.  -1 and an error,
+ * EMBR_ERROR_NOT_FOUND if there is none. */
+int64_t coroutine_fn engram_file_co_find(EngramFile *f, const char *name, GError **errp);
+/* That image. */
 EngramImage *coroutine_fn engram_file_co_find_image(EngramFile *f, const char *name,
                                                     GError **errp);
 void engram_image_free(EngramImage *image);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EngramImage, engram_image_free)
+
+/* Whether an entry of the frame directory can be followed: it lies within the commit, from
+ * *end on, and its chunk list right behind it.  *end is moved to where that ends. */
+bool engram_frame_entry_check(const EngramFile *f, const EngramFrameEntry *entry,
+                              uint64_t *end, GError **errp);
 
 /* Sums over the frame directory: one pass over its pages. */
 typedef struct EngramFrameTotals {

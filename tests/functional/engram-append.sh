@@ -146,8 +146,8 @@ for delay in 0.005 0.02 0.04 0.06 0.1 0.15; do
         continue
     fi
     append x more.raw
-    "$EMBR_IMG" compare -q --image-opts driver=engram,file.filename=fleet.engram,image=x \
-        driver=raw,file.filename=more.raw || fail "killed after $delay s: the next one"
+    "$EMBR_IMG" compare -q -l x fleet.engram more.raw ||
+        fail "killed after $delay s: the next one"
 done
 
 # Power lost: of what the new commit wrote, anything may be on the disk but its slot; or

@@ -1,0 +1,15 @@
+/*
+ * Copying the manifest of an image into another engram.
+ */
+#ifndef EMBR_ENGRAM_MANIFEST_COPY_H
+#define EMBR_ENGRAM_MANIFEST_COPY_H
+
+#include "engram/file.h"
+#include "engram/object-writer.h"
+
+/* Its pages as they are, in the same order.  image has a manifest. */
+bool coroutine_fn engram_manifest_co_copy(EngramFile *from, const EngramImage *image,
+                                          ObjectWriter *out, EngramRef *manifest,
+                                          GError **errp);
+
+#endif
