@@ -75,6 +75,56 @@ static bool check_volumes(EngramManifestReader *m, GError **errp)
     return true;
 }
 
+/* Folders that follow from the volumes' numbers. */
+static bool make_folders(EngramManifestReader *m)
+{
+    m->folders = g_ptr_array_new_with_free_func(g_free);
+    for (uint32_t i = 0; i < m->n_volumes; i++) {
+        uint32_t number = le32_get(m->volumes[i].number);
+
+        g_ptr_array_add(m->folders, number ? g_strdup_printf("p%" PRIu32, number)
+                                           : g_strdup(""));
+    }
+    return true;
+}
+
+/* Whether paths with that name in them lead to where they seem to. */
+static bool is_folder(const char *name)
+{
+    g_auto(GStrv) parts = g_strsplit(name, "/", -1);
+
+    for (char **part = parts; *part; part++) {
+        if (!**part || !strcmp(*part, ".") || !strcmp(*part, "..")) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool read_folders(EngramManifestReader *m, ByteReader *r, GError **errp)
+{
+    m->folders = g_ptr_array_new_with_free_func(g_free);
+    for (uint32_t i = 0; i < m->n_volumes; i++) {
+        size_t left = byte_reader_left(r);
+        const char *name = byte_reader_take(r, 0);
+        const char *end = left ? memchr(name, 0, left) : NULL;
+
+        if (!end || !is_folder(name)) {
+            set_corrupt(errp, m, m->offset, "volume %" PRIu32 " has no name for its folder",
+                        i);
+            return false;
+        }
+        g_ptr_array_add(m->folders, g_strdup(name));
+        byte_reader_take(r, end - name + 1);
+    }
+    if (byte_reader_left(r)) {
+        set_corrupt(errp, m, m->offset, "%zu bytes behind the names of volumes",
+                    byte_reader_left(r));
+        return false;
+    }
+    return true;
+}
+
 EngramManifestReader *coroutine_fn engram_manifest_co_open(EngramFile *f,
                                                            const EngramImage *image,
                                                            GError **errp)
@@ -106,7 +156,8 @@ EngramManifestReader *coroutine_fn engram_manifest_co_open(EngramFile *f,
     m->vector_pages =
         byte_reader_take(&r, (size_t)m->n_vector_pages * sizeof(*m->vector_pages));
     m->volumes = byte_reader_take(&r, (size_t)m->n_volumes * sizeof(*m->volumes));
-    if (r.bad || byte_reader_left(&r)) {
+    bool has_names = le32_get(root.has_names);
+    if (r.bad || (!has_names && byte_reader_left(&r))) {
         set_corrupt(errp, m, m->offset,
                     "%" PRIu32 " bytes for %" PRIu32 " pages of files, %" PRIu32
                     " of vectors and %" PRIu32 " volumes",
@@ -115,7 +166,8 @@ EngramManifestReader *coroutine_fn engram_manifest_co_open(EngramFile *f,
     }
     if (!check_pages(m, m->file_pages, m->n_file_pages, m->n_entries, "files", errp) ||
         !check_pages(m, m->vector_pages, m->n_vector_pages, m->n_vectors, "vectors", errp) ||
-        !check_volumes(m, errp)) {
+        !check_volumes(m, errp) ||
+        !(has_names ? read_folders(m, &r, errp) : make_folders(m))) {
         return NULL;
     }
     return g_steal_pointer(&m);
@@ -126,6 +178,7 @@ void engram_manifest_free(EngramManifestReader *m)
     if (!m) {
         return;
     }
+    g_clear_pointer(&m->folders, g_ptr_array_unref);
     g_free(m->raw);
     g_free(m);
 }

@@ -5,6 +5,7 @@
 
 #include "engram/tree-digests.h"
 #include "engram/tree-vectors.h"
+#include "qapi/qapi-types.h"
 #include "util/error.h"
 #include "util/spool.h"
 #include "util/units.h"
@@ -40,6 +41,8 @@ struct ManifestWriter {
     Spool *content;
     GArray *pages;                  /* of SpooledPage */
     GArray *volumes;                /* of EngramManifestVolume */
+    GPtrArray *folders;             /* of char *: where each is in paths, "p3"; "" if bare */
+    bool has_names;                 /* one is not of that form */
     GByteArray *page;               /* being filled */
     uint64_t page_first;
     uint64_t count;
@@ -59,6 +62,7 @@ ManifestWriter *manifest_writer_new(const char *spool_dir, GError **errp)
 
     m->pages = g_array_new(FALSE, FALSE, sizeof(SpooledPage));
     m->volumes = g_array_new(FALSE, FALSE, sizeof(EngramManifestVolume));
+    m->folders = g_ptr_array_new_with_free_func(g_free);
     m->page = g_byte_array_new();
     m->path = g_string_new(NULL);
     m->file_pages = g_array_new(FALSE, FALSE, sizeof(EngramManifestPage));
@@ -78,6 +82,7 @@ void manifest_writer_free(ManifestWriter *m)
     spool_free(m->content);
     g_array_unref(m->pages);
     g_array_unref(m->volumes);
+    g_ptr_array_unref(m->folders);
     g_byte_array_unref(m->page);
     g_string_free(m->path, TRUE);
     g_array_unref(m->file_pages);
@@ -86,15 +91,19 @@ void manifest_writer_free(ManifestWriter *m)
     g_free(m);
 }
 
-void manifest_writer_begin_volume(ManifestWriter *m, uint32_t number, uint64_t offset,
-                                  uint64_t size, const char *fs_type)
+void manifest_writer_begin_volume(ManifestWriter *m, const VolumeInfo *info,
+                                  const char *fs_type)
 {
+    const char *folder = info->path + 1;
     EngramManifestVolume volume = {
         .first = le64_make(m->count),
-        .offset = le64_make(offset),
-        .size = le64_make(size),
-        .number = le32_make(number),
+        .offset = le64_make(info->offset),
+        .size = le64_make(info->size),
+        .number = le32_make(info->number),
     };
+
+    m->has_names |= *folder && !info->number;
+    g_ptr_array_add(m->folders, g_strdup(folder));
 
     memcpy(volume.fs_type, fs_type, MIN(strlen(fs_type), sizeof(volume.fs_type)));
     g_array_append_val(m->volumes, volume);
@@ -251,7 +260,8 @@ static const SpooledPage *find_page(const ManifestWriter *m, uint64_t number)
     return &g_array_index(m->pages, SpooledPage, low);
 }
 
-static const EngramManifestVolume *find_volume(const ManifestWriter *m, uint64_t number)
+/* The folder of the volume that an entry is of. */
+static const char *find_folder(const ManifestWriter *m, uint64_t number)
 {
     guint i = m->volumes->len;
 
@@ -260,14 +270,13 @@ static const EngramManifestVolume *find_volume(const ManifestWriter *m, uint64_t
                number) {
         i--;
     }
-    return &g_array_index(m->volumes, EngramManifestVolume, i - 1);
+    return g_ptr_array_index(m->folders, i - 1);
 }
 
 char *manifest_writer_path(ManifestWriter *m, uint64_t number)
 {
     const SpooledPage *page = number < m->count ? find_page(m, number) : NULL;
     g_autofree uint8_t *data = page ? load_page(m, page, NULL) : NULL;
-    const EngramManifestVolume *volume;
     const uint8_t *at = data;
 
     if (!data) {
@@ -279,11 +288,8 @@ char *manifest_writer_path(ManifestWriter *m, uint64_t number)
 
         move_path(path, &entry);
     }
-    volume = find_volume(m, number);
-    return le32_get(volume->number)
-               ? g_strdup_printf("/p%" PRIu32 "/%s", le32_get(volume->number),
-                                 path->str)
-               : g_strdup_printf("/%s", path->str);
+    const char *folder = find_folder(m, number);
+    return g_strdup_printf("%s%s/%s", *folder ? "/" : "", folder, path->str);
 }
 
 static bool coroutine_fn co_end_vectors_page(ManifestWriter *m, GError **errp)
@@ -406,7 +412,8 @@ static bool begin_volumes(ManifestWriter *m, TreeSums *sums, uint64_t number,
         if (le64_get(next->first) > number) {
             break;
         }
-        if (!tree_vectors_begin_volume(sums->vectors, le32_get(next->number), errp) ||
+        if (!tree_vectors_begin_volume(
+                sums->vectors, g_ptr_array_index(m->folders, sums->volume), errp) ||
             !tree_digests_end_volume(sums->digests, errp)) {
             return false;
         }
@@ -509,6 +516,7 @@ static bool coroutine_fn co_write_root(ManifestWriter *m, EngramRef *ref, GError
         .hypervector_dimension = le32_make(m->n_vectors ? VECTOR_DIMENSION : 0),
         .hypervector_encoding = le32_make(HYPERVEC_ENCODING),
         .volumes = le32_make(m->volumes->len),
+        .has_names = le32_make(m->has_names),
     };
 
     g_byte_array_append(raw, (const uint8_t *)&root, sizeof(root));
@@ -518,6 +526,11 @@ static bool coroutine_fn co_write_root(ManifestWriter *m, EngramRef *ref, GError
                         m->vector_pages->len * sizeof(EngramManifestPage));
     g_byte_array_append(raw, (const uint8_t *)m->volumes->data,
                         m->volumes->len * sizeof(EngramManifestVolume));
+    for (guint i = 0; m->has_names && i < m->folders->len; i++) {
+        const char *folder = g_ptr_array_index(m->folders, i);
+
+        g_byte_array_append(raw, (const uint8_t *)folder, strlen(folder) + 1);
+    }
     if (raw->len > ENGRAM_MAX_OBJECT_BYTES) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_LIMIT,
                     "%" PRIu64 " files are too many for a manifest", m->count);

@@ -21,8 +21,8 @@ void manifest_writer_free(ManifestWriter *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ManifestWriter, manifest_writer_free)
 
 /* Entries added from now on are of that volume. */
-void manifest_writer_begin_volume(ManifestWriter *m, uint32_t number, uint64_t offset,
-                                  uint64_t size, const char *fs_type);
+void manifest_writer_begin_volume(ManifestWriter *m, const VolumeInfo *info,
+                                  const char *fs_type);
 /* The next entry, whose path has at most MANIFEST_PATH_BYTES_MAX bytes; *number is what
  * it is called in the following.  flags: ENGRAM_FILE_*. With ENGRAM_FILE_HAS_DIGEST its
  * content is to follow.  attributes: the digest of its extended ones; NULL: not known. */

@@ -115,11 +115,12 @@ static GError *corrupt(const Scan *s, uint64_t page_offset, const char *text)
 
 static void set_path(Scan *s)
 {
-    uint32_t number = le32_get(s->manifest->volumes[s->file.volume].number);
+    const char *folder = g_ptr_array_index(s->manifest->folders, s->file.volume);
 
     g_string_truncate(s->path, 0);
-    if (number) {
-        g_string_append_printf(s->path, "/p%" PRIu32, number);
+    if (*folder) {
+        g_string_append_c(s->path, '/');
+        g_string_append(s->path, folder);
     }
     g_string_append_c(s->path, '/');
     g_string_append_len(s->path, s->file.path, s->file.path_bytes);

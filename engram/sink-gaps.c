@@ -12,15 +12,21 @@ typedef struct Range {
     uint64_t offset, length;
 } Range;
 
+/* A volume, or an area of one. */
 typedef struct GapVolume {
-    uint64_t offset, end;
+    DiskMapArea area;
+    uint64_t end;                   /* on the disk, as far as the disk goes */
     Filesystem *fs;
+    bool is_holder;                 /* what is in it is volumes, which are added, too */
+    bool has_dependents;
 } GapVolume;
 
 struct SinkGaps {
     const ProfileSet *profiles;
     bool drop_free_space;
-    GArray *volumes;                /* of GapVolume, in order of offset */
+    GArray *volumes;                /* of GapVolume, in order of offset once started */
+    guint next_volume;              /* the first that begins behind pos */
+    GArray *around;                 /* of GapVolume: those that hold pos, the same order */
     RecordSorter *covered;          /* of Range */
     uint64_t pos;
     Range next;                     /* covered, behind pos or around it */
@@ -47,6 +53,7 @@ SinkGaps *sink_gaps_new(BlockBackend *disk, const ProfileSet *profiles,
     g->profiles = profiles;
     g->drop_free_space = drop_free_space;
     g->volumes = g_array_new(FALSE, FALSE, sizeof(GapVolume));
+    g->around = g_array_new(FALSE, FALSE, sizeof(GapVolume));
     g->covered =
         record_sorter_new(sizeof(Range), compare_ranges, SORT_BYTES, spool_dir);
     return g;
@@ -58,6 +65,7 @@ void sink_gaps_free(SinkGaps *g)
         return;
     }
     g_array_unref(g->volumes);
+    g_array_unref(g->around);
     record_sorter_free(g->covered);
     g_free(g);
 }
@@ -66,17 +74,58 @@ static gint compare_volumes(gconstpointer a, gconstpointer b)
 {
     const GapVolume *va = a, *vb = b;
 
-    return (va->offset > vb->offset) - (va->offset < vb->offset);
+    if (va->area.disk_offset != vb->area.disk_offset) {
+        return va->area.disk_offset > vb->area.disk_offset ? 1 : -1;
+    }
+    return vb->is_holder - va->is_holder;
 }
 
-void sink_gaps_add_volume(SinkGaps *g, uint64_t offset, uint64_t size, Filesystem *fs)
+static void add_area(SinkGaps *g, const GapVolume *volume)
 {
-    uint64_t disk = blk_length(g->status.disk);
-    GapVolume volume = {offset,
-                        offset < disk ? offset + MIN(size, disk - offset) : offset, fs};
+    uint64_t disk = blk_length(g->status.disk), offset = volume->area.disk_offset;
 
-    g_array_append_val(g->volumes, volume);
-    g_array_sort(g->volumes, compare_volumes);
+    if (offset < disk && volume->area.length) {
+        GapVolume added = *volume;
+
+        added.end = offset + MIN(volume->area.length, disk - offset);
+        g_array_append_val(g->volumes, added);
+    }
+}
+
+static DiskMapArea whole_area(uint64_t offset, uint64_t size)
+{
+    return (DiskMapArea){
+        .disk_offset = offset,
+        .length = size,
+        .stripe = size,
+        .distance = size,
+    };
+}
+
+void sink_gaps_add_volume(SinkGaps *g, const Volume *volume, Filesystem *fs)
+{
+    GapVolume added = {
+        .area = whole_area(volume->info->offset, volume->info->size),
+        .fs = fs,
+        .is_holder = volume->holds_others,
+        .has_dependents = volume->has_dependents,
+    };
+
+    if (volume->map) {
+        for (unsigned i = 0; i < disk_map_areas(volume->map); i++) {
+            added.area = disk_map_area(volume->map, i);
+            add_area(g, &added);
+        }
+    } else if (!volume->holds_others || volume->fs_driver) {
+        add_area(g, &added);        /* of tables in a partition there is nothing to say */
+    }
+}
+
+void sink_gaps_add_unknown(SinkGaps *g)
+{
+    GapVolume added = {.area = whole_area(0, blk_length(g->status.disk))};
+
+    add_area(g, &added);
 }
 
 bool sink_gaps_cover(SinkGaps *g, uint64_t offset, uint64_t length, GError **errp)
@@ -96,6 +145,7 @@ static bool load_next(SinkGaps *g, GError **errp)
 
 bool sink_gaps_start(SinkGaps *g, GError **errp)
 {
+    g_array_sort(g->volumes, compare_volumes);
     return record_sorter_finish(g->covered, errp) && load_next(g, errp);
 }
 
@@ -125,26 +175,44 @@ static bool coroutine_fn co_find_data_end(SinkGaps *g, uint64_t *end, GError **e
     return true;
 }
 
+/* Makes g->around what it is at g->pos, which only moves forward. */
+static void enter_volumes(SinkGaps *g)
+{
+    for (guint i = g->around->len; i-- > 0;) {
+        if (g_array_index(g->around, GapVolume, i).end <= g->pos) {
+            g_array_remove_index(g->around, i);
+        }
+    }
+    for (; g->next_volume < g->volumes->len; g->next_volume++) {
+        const GapVolume *volume = &g_array_index(g->volumes, GapVolume, g->next_volume);
+
+        if (volume->area.disk_offset > g->pos) {
+            break;
+        }
+        if (volume->end > g->pos) {
+            g_array_append_vals(g->around, volume, 1);
+        }
+    }
+}
+
 /* The innermost of the volumes that hold pos; *end is cut to where these change.
  * *shared: there are several. */
-static const GapVolume *find_volume(const SinkGaps *g, uint64_t pos, uint64_t *end,
-                                    bool *shared)
+static const GapVolume *find_volume(SinkGaps *g, uint64_t *end, bool *shared)
 {
     const GapVolume *found = NULL;
 
+    enter_volumes(g);
     *shared = false;
-    for (guint i = 0; i < g->volumes->len; i++) {
-        const GapVolume *volume = &g_array_index(g->volumes, GapVolume, i);
+    for (guint i = 0; i < g->around->len; i++) {
+        const GapVolume *volume = &g_array_index(g->around, GapVolume, i);
 
-        if (volume->offset > pos) {
-            *end = MIN(*end, volume->offset);
-            break;
-        }
-        if (volume->end > pos) {
-            *shared = found != NULL;
-            *end = MIN(*end, volume->end);
-            found = volume;
-        }
+        *shared |= volume->has_dependents || (found && !found->is_holder);
+        *end = MIN(*end, volume->end);
+        found = volume;
+    }
+    if (g->next_volume < g->volumes->len) {
+        *end = MIN(*end, g_array_index(g->volumes, GapVolume, g->next_volume)
+                             .area.disk_offset);
     }
     return found;
 }
@@ -159,13 +227,14 @@ static void coroutine_fn co_find_use(SinkGaps *g)
         return;
     }
     bool shared;
-    const GapVolume *volume = find_volume(g, g->pos, &end, &shared);
+    const GapVolume *volume = find_volume(g, &end, &shared);
     if (volume && !volume->fs) {
         content = PROFILE_CONTENT_UNKNOWN;
     } else if (volume) {
-        uint64_t in_volume = g->pos - volume->offset;
+        uint64_t left = 0, n = 0;
+        uint64_t in_volume = disk_map_area_find(
+            &volume->area, g->pos - volume->area.disk_offset, &left);
         uint64_t start = in_volume - in_volume % volume->fs->block_size;
-        uint64_t n = 0;
 
         switch (fs_co_block_use(volume->fs, start, &n)) {
         case FS_BLOCK_FREE:
@@ -179,8 +248,9 @@ static void coroutine_fn co_find_use(SinkGaps *g)
             break;
         }
         if (n > in_volume - start) {
-            end = MIN(end, volume->offset + start + n);
+            left = MIN(left, n - (in_volume - start));
         }
+        end = MIN(end, g->pos + left);
     }
     g->use_end = end;
     /* What is free for one volume may be another's all. */

@@ -16,9 +16,11 @@ SinkGaps *sink_gaps_new(BlockBackend *disk, const ProfileSet *profiles,
                         bool drop_free_space, const char *spool_dir);
 void sink_gaps_free(SinkGaps *g);
 
-/* What is known of [offset, offset + size): fs (may be NULL: not known what is there)
- * says what its blocks are for.  fs stays the caller's, until the end. */
-void sink_gaps_add_volume(SinkGaps *g, uint64_t offset, uint64_t size, Filesystem *fs);
+/* What is known of a volume, where it lies on the disk: fs (may be NULL: not known what
+ * is there) says what its blocks are for.  fs stays the caller's, until the end. */
+void sink_gaps_add_volume(SinkGaps *g, const Volume *volume, Filesystem *fs);
+/* Nothing is known of the disk. */
+void sink_gaps_add_unknown(SinkGaps *g);
 /* These bytes are some file's. Ranges may overlap. */
 bool sink_gaps_cover(SinkGaps *g, uint64_t offset, uint64_t length, GError **errp);
 /* Nothing more is covered. */

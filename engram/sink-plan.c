@@ -58,7 +58,6 @@ typedef struct VolumeWalk {
     SinkPlan *plan;
     Volume *volume;
     Filesystem *fs;
-    uint64_t start, end;            /* on the disk, as far as the disk goes */
     InoSet linked;                  /* files that were met, and may be met again */
     GArray *extents;                /* of FsExtent */
     GArray *reads;                  /* of SinkReadFile */
@@ -116,10 +115,9 @@ static void G_GNUC_PRINTF(2, 3) warn(VolumeWalk *v, const char *format, ...)
 /* The path of an entry for messages. */
 static char *display_path(const VolumeWalk *v, const char *path)
 {
-    const VolumeInfo *info = v->volume->info;
+    const char *folder = v->volume->info->path;
     g_autofree char *text =
-        info->number ? g_strdup_printf("/p%" PRIu32 "/%s", info->number, path)
-                     : g_strdup_printf("/%s", path);
+        g_strdup_printf("%s/%s", folder[1] ? folder : "", path);
 
     return g_strescape(text, "\"\\'");
 }
@@ -182,6 +180,16 @@ static bool add_piece(VolumeWalk *v, FileWalk *f, uint64_t file_offset,
            sink_gaps_cover(p->gaps, device_offset, length, errp);
 }
 
+/* Where the next bytes of an extent are on the disk, and how many of them; 0: they are
+ * not on it. */
+static uint64_t find_on_disk(const VolumeWalk *v, uint64_t offset, uint64_t bytes,
+                             uint64_t *disk_offset)
+{
+    uint64_t n = volume_find(v->volume, offset, bytes, disk_offset);
+
+    return range_fits(*disk_offset, n, blk_length(v->plan->opt.disk)) ? n : 0;
+}
+
 /* Adds an extent of content. False: *errp is set if that is the end of it all; else the
  * extent is not where it could be read. */
 static bool add_extent(VolumeWalk *v, FileWalk *f, const FsExtent *extent,
@@ -189,6 +197,7 @@ static bool add_extent(VolumeWalk *v, FileWalk *f, const FsExtent *extent,
 {
     SinkPlan *p = v->plan;
     uint64_t offset = extent->file_offset, left = extent->length;
+    uint64_t in_volume = extent->device_offset;
     uint64_t *claims_left = extent->flags & FS_EXTENT_SHARED ? &p->shared_claims_left
                                                              : &p->claims_left;
 
@@ -197,20 +206,21 @@ static bool add_extent(VolumeWalk *v, FileWalk *f, const FsExtent *extent,
     }
     left = MIN(left, f->size - offset);
     if (offset < f->end || left > *claims_left ||
-        !range_fits(extent->device_offset, left, v->end - v->start)) {
+        !range_fits(in_volume, left, v->volume->info->size)) {
         return false;
     }
     *claims_left -= left;
     f->end = offset + left;
-    uint64_t device_offset = v->start + extent->device_offset;
     while (left) {
         uint64_t n = MIN(left, SINK_SEGMENT_BYTES - offset % SINK_SEGMENT_BYTES);
+        uint64_t device_offset = 0;
 
-        if (!add_piece(v, f, offset, device_offset, n, errp)) {
+        n = find_on_disk(v, in_volume, n, &device_offset);
+        if (!n || !add_piece(v, f, offset, device_offset, n, errp)) {
             return false;
         }
         offset += n;
-        device_offset += n;
+        in_volume += n;
         left -= n;
     }
     return true;
@@ -416,22 +426,17 @@ static bool coroutine_fn co_walk_volume(SinkPlan *p, Volume *volume, Filesystem 
 {
     static const FsWalkOps ops = { .entry = co_visit, .damaged = damaged };
     const VolumeInfo *info = volume->info;
-    uint64_t disk = blk_length(p->opt.disk);
     GError *error = NULL;
     VolumeWalk v = {
         .plan = p,
         .volume = volume,
         .fs = fs,
-        .start = MIN(info->offset, disk),
-        .end =
-            MIN(info->offset, disk) + MIN(info->size, disk - MIN(info->offset, disk)),
         .extents = g_array_new(FALSE, FALSE, sizeof(FsExtent)),
         .reads = g_array_new(FALSE, FALSE, sizeof(SinkReadFile)),
     };
 
     ino_set_init(&v.linked, fs->max_ino);
-    manifest_writer_begin_volume(p->opt.manifest, info->number, info->offset,
-                                 info->size, fs->ident.type);
+    manifest_writer_begin_volume(p->opt.manifest, info, fs->ident.type);
     bool ok = fs_co_walk(fs, fs->root, FS_WALK_SORTED, &ops, &v, &error);
     if (v.failed) {
         g_propagate_error(errp, error);
@@ -458,7 +463,7 @@ static Filesystem *coroutine_fn co_open_filesystem(SinkPlan *p, Volume *volume)
 {
     g_autoptr(GError) error = NULL;
 
-    if (!volume->fs_driver || !volume->fs_driver->fs_co_open) {
+    if (!volume->fs_driver || !volume->fs_driver->fs_co_open || volume->holds_others) {
         return NULL;
     }
     Filesystem *fs = fs_co_open(volume->fs_driver, volume->blk, &error);
@@ -475,9 +480,7 @@ static bool coroutine_fn co_walk(SinkPlan *p, GError **errp)
         Volume *volume = g_ptr_array_index(p->table->volumes, i);
         Filesystem *fs = co_open_filesystem(p, volume);
 
-        if (!volume->is_extended) {
-            sink_gaps_add_volume(p->gaps, volume->info->offset, volume->info->size, fs);
-        }
+        sink_gaps_add_volume(p->gaps, volume, fs);
         if (fs) {
             g_ptr_array_add(p->filesystems, fs);
             if (!co_walk_volume(p, volume, fs, errp)) {
@@ -562,7 +565,7 @@ SinkPlan *coroutine_fn sink_plan_co_new(const SinkPlanOptions *options, GError *
     };
     p->table = co_open_table(p);
     if (!p->table) {
-        sink_gaps_add_volume(p->gaps, 0, blk_length(options->disk), NULL);
+        sink_gaps_add_unknown(p->gaps);
     } else if (!co_walk(p, errp)) {
         return NULL;
     }

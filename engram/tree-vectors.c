@@ -106,13 +106,13 @@ static bool pop_all(TreeVectors *t, GError **errp)
     return true;
 }
 
-bool tree_vectors_begin_volume(TreeVectors *t, uint32_t number, GError **errp)
+bool tree_vectors_begin_volume(TreeVectors *t, const char *folder, GError **errp)
 {
     if (!pop_all(t, errp)) {
         return false;
     }
     g_free(t->volume);
-    t->volume = number ? g_strdup_printf("p%" PRIu32, number) : NULL;
+    t->volume = *folder ? g_strdup(folder) : NULL;
     return true;
 }
 

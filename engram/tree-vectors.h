@@ -3,7 +3,7 @@
  * that pass in the order of a walk.
  *
  * A directory is the bundle of what is in it, each bound to its name; the image that of
- * its volumes, each bound to the name of its folder ("p3").  A disk that is one bare
+ * its volumes, each bound to the name of its folder ("p3", "vg/root").  A disk that is one bare
  * filesystem is like its root.  What has no vector of its own adds nothing.
  */
 #ifndef EMBR_ENGRAM_TREE_VECTORS_H
@@ -21,8 +21,8 @@ TreeVectors *tree_vectors_new(TreeVectorsDone *done, void *opaque);
 void tree_vectors_free(TreeVectors *t);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TreeVectors, tree_vectors_free)
 
-/* The entries of volume pN (0: of a bare filesystem) come now. */
-bool tree_vectors_begin_volume(TreeVectors *t, uint32_t number, GError **errp);
+/* The entries of the volume in that folder ("": of a bare filesystem) come now. */
+bool tree_vectors_begin_volume(TreeVectors *t, const char *folder, GError **errp);
 /* The next entry in the order of a walk: its path in the volume; packed: its vector, of
  * bytes (0: none), if it is no directory. */
 bool tree_vectors_add(TreeVectors *t, uint64_t number, const char *path,

@@ -128,7 +128,7 @@ static void add_entry(MbrReader *r, unsigned number, uint64_t first_lba,
         .type = g_strdup_printf("0x%02x", entry->type),
         .type_name = g_strdup(mbr_type_name(entry->type)),
         .bootable = entry->boot_indicator == MBR_ACTIVE,
-        .is_extended = is_extended(entry->type),
+        .holds_others = is_extended(entry->type),
     };
 
     if (r->disk_signature) {

@@ -40,6 +40,10 @@ static inline bool mbr_entry_used(const MbrEntry *entry)
     return le32_get(entry->sectors) != 0;
 }
 
+/* A volume whose bytes are where map says; NULL: it cannot be read.  Takes info, not the
+ * reference on map. */
+Volume *coroutine_fn volume_co_new_mapped(BlockBackend *disk, VolumeInfo *info,
+                                          DiskMap *map);
 /* Adds a warning; after a hundred they are left out. */
 void volume_table_warn(VolumeTable *table, const char *format, ...) G_GNUC_PRINTF(2, 3);
 

@@ -9,6 +9,7 @@ struct FsTree {
     BlockBackend *disk;
     VolumeTable *table;
     GHashTable *filesystems; /* Volume * -> Filesystem *: those opened */
+    GStringChunk *groups;    /* names of volume groups */
     CoMutex opening;
 };
 
@@ -23,6 +24,7 @@ FsTree *coroutine_fn fs_tree_co_open(BlockBackend *disk, GError **errp)
     FsTree *tree = g_new0(FsTree, 1);
     tree->disk = blk_ref(disk);
     tree->table = table;
+    tree->groups = g_string_chunk_new(64);
     tree->filesystems =
         g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)fs_free);
     co_mutex_init(&tree->opening);
@@ -34,6 +36,7 @@ void fs_tree_free(FsTree *tree)
     if (tree) {
         g_hash_table_unref(tree->filesystems);
         volume_table_free(tree->table);
+        g_string_chunk_free(tree->groups);
         blk_unref(tree->disk);
         g_free(tree);
     }
@@ -51,7 +54,16 @@ const VolumeTable *fs_tree_volumes(const FsTree *tree)
 
 bool fs_tree_is_bare(const FsTree *tree)
 {
-    return !strcmp(tree->table->type, "none");
+    return !strcmp(tree->table->type, "none") && tree->table->volumes->len == 1;
+}
+
+const char *volume_group(const Volume *volume, size_t *len)
+{
+    const char *name = volume->info->path + 1;
+    const char *slash = strchr(name, '/');
+
+    *len = slash ? (size_t)(slash - name) : 0;
+    return slash ? name : NULL;
 }
 
 void fs_tree_foreach_warning(const FsTree *tree,
@@ -74,7 +86,7 @@ static char *volume_place(const FsTree *tree, const Volume *volume)
     if (fs_tree_is_bare(tree)) {
         return g_strdup(blk_name(tree->disk));
     }
-    return g_strdup_printf("%s: /p%u", blk_name(tree->disk), volume->info->number);
+    return g_strdup_printf("%s: %s", blk_name(tree->disk), volume->info->path);
 }
 
 static Filesystem *coroutine_fn co_open_volume(FsTree *tree, Volume *volume,
@@ -82,6 +94,17 @@ static Filesystem *coroutine_fn co_open_volume(FsTree *tree, Volume *volume,
 {
     g_autofree char *place = volume_place(tree, volume);
 
+    if (volume->info->problem) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED, "%s: it %s", place,
+                    volume->info->problem);
+        return NULL;
+    }
+    if (volume->fs_driver && volume->holds_others) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                    "%s: holds %s, whose volumes are folders of their own", place,
+                    volume->info->filesystem);
+        return NULL;
+    }
     if (!volume->fs_driver) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_FORMAT,
                     "%s: no filesystem was recognised (type of the partition: %s)",
@@ -96,8 +119,8 @@ static Filesystem *coroutine_fn co_open_volume(FsTree *tree, Volume *volume,
     }
 
     Filesystem *fs = fs_co_open(volume->fs_driver, volume->blk, errp);
-    if (!fs && !fs_tree_is_bare(tree)) {
-        g_prefix_error(errp, "/p%u: ", volume->info->number);
+    if (!fs && !volume->map && !fs_tree_is_bare(tree)) {
+        g_prefix_error(errp, "%s: ", volume->info->path);
     }
     return fs;
 }
@@ -172,21 +195,40 @@ static void enter_top(Resolution *r)
     };
 }
 
-/* The volume called "p3"; NULL if there is none of that name. */
-static Volume *find_volume(const FsTree *tree, const char *name, size_t len)
+/* The volume of that name in the folder of a group (NULL: the top one); NULL if there is
+ * none. */
+static Volume *find_volume(const FsTree *tree, const char *group, const char *name,
+                           size_t len)
 {
-    g_autofree char *digits = len > 1 ? g_strndup(name + 1, len - 1) : NULL;
-    guint64 number;
+    g_autofree char *path = g_strdup_printf("%s%s/%.*s", group ? "/" : "",
+                                            group ? group : "", (int)len, name);
 
-    if (!digits || name[0] != 'p' || digits[0] == '0' ||
-        !g_ascii_string_to_unsigned(digits, 10, 1, G_MAXUINT, &number, NULL)) {
-        return NULL;
+    return volume_table_find(tree->table, path, strlen(path));
+}
+
+/* The tree's name of the group that is called so; NULL if there is none. */
+static const char *find_group(FsTree *tree, const char *name, size_t len)
+{
+    for (guint i = 0; i < tree->table->volumes->len; i++) {
+        size_t group_len;
+        const char *group =
+            volume_group(g_ptr_array_index(tree->table->volumes, i), &group_len);
+
+        if (group && group_len == len && !memcmp(group, name, len)) {
+            g_autofree char *copy = g_strndup(group, len);
+
+            return g_string_chunk_insert_const(tree->groups, copy);
+        }
     }
-    return volume_table_find(tree->table, number);
+    return NULL;
 }
 
 static bool coroutine_fn co_step_up(Resolution *r, GError **errp)
 {
+    if (!r->node->volume) {
+        enter_top(r);
+        return true;
+    }
     if (!r->parents->len) {
         return true;
     }
@@ -223,6 +265,26 @@ static bool coroutine_fn co_follow(Resolution *r, GError **errp)
                           : co_step_up(r, errp);
 }
 
+/* From the top folder, or that of a group. */
+static bool coroutine_fn co_step_to_volume(Resolution *r, const char *name, size_t len,
+                                           GError **errp)
+{
+    Volume *volume = find_volume(r->tree, r->node->group, name, len);
+
+    if (volume) {
+        return co_enter_volume(r, volume, errp);
+    }
+
+    const char *group = r->node->group ? NULL : find_group(r->tree, name, len);
+    if (!group) {
+        resolve_error(r, errp, EMBR_ERROR_NOT_FOUND, "no volume '%.*s' %s", (int)len, name,
+                      r->node->group ? "in this group" : "on this disk");
+        return false;
+    }
+    r->node->group = group;
+    return true;
+}
+
 static bool coroutine_fn co_step_down(Resolution *r, const char *name, size_t len,
                                       GError **errp)
 {
@@ -230,13 +292,7 @@ static bool coroutine_fn co_step_down(Resolution *r, const char *name, size_t le
     FsIno ino;
 
     if (!r->node->volume) {
-        Volume *volume = find_volume(r->tree, name, len);
-
-        if (!volume) {
-            resolve_error(r, errp, EMBR_ERROR_NOT_FOUND,
-                          "no volume '%.*s' on this disk", (int)len, name);
-        }
-        return volume && co_enter_volume(r, volume, errp);
+        return co_step_to_volume(r, name, len, errp);
     }
     if (!fs_co_lookup(r->node->fs, r->node->ino, name, len, &ino, &error)) {
         if (g_error_matches(error, EMBR_ERROR, EMBR_ERROR_NOT_FOUND)) {

@@ -1,4 +1,5 @@
 /* The partition drivers' registry, and the table of a disk's volumes. */
+#include "fs/lvm/lvm.h"
 #include "fs/partition.h"
 #include "qapi-types.h"
 
@@ -104,7 +105,7 @@ static void warn_of_overlaps(BlockBackend *disk, VolumeTable *table, const GArra
     for (guint i = 0; i < entries->len; i++) {
         PartitionEntry *entry = &g_array_index(entries, PartitionEntry, i);
 
-        if (!entry->is_extended) {
+        if (!entry->holds_others) {
             g_ptr_array_add(sorted, entry);
         }
     }
@@ -140,6 +141,7 @@ static void volume_free(gpointer data)
     Volume *volume = data;
 
     volume_info_free(volume->info);
+    disk_map_unref(volume->map);
     blk_unref(volume->blk);
     g_free(volume);
 }
@@ -163,6 +165,7 @@ static Volume *volume_new(BlockBackend *disk, const PartitionEntry *entry)
     volume->info = g_new0(VolumeInfo, 1);
     *volume->info = (VolumeInfo){
         .number = entry->number,
+        .path = entry->number ? g_strdup_printf("/p%u", entry->number) : g_strdup("/"),
         .type = g_strdup(entry->type),
         .type_name = g_strdup(entry->type_name),
         .partition_name = g_strdup(entry->name),
@@ -172,7 +175,25 @@ static Volume *volume_new(BlockBackend *disk, const PartitionEntry *entry)
         .size = entry->size,
     };
     volume->blk = blk_new_slice(disk, entry->offset, entry->size);
-    volume->is_extended = entry->is_extended;
+    volume->holds_others = entry->holds_others;
+    return volume;
+}
+
+Volume *coroutine_fn volume_co_new_mapped(BlockBackend *disk, VolumeInfo *info,
+                                          DiskMap *map)
+{
+    g_autofree char *name = g_strdup_printf("%s: %s", blk_name(disk), info->path);
+    g_autoptr(DiskMap) pieces = map ? disk_map_ref(map) : disk_map_new();
+    g_autoptr(BlockDriverState) bs =
+        bdrv_new_mapped(blk_bs(disk), blk_offset(disk), pieces, name);
+    Volume *volume = g_new0(Volume, 1);
+
+    volume->info = info;
+    volume->blk = blk_new(bs);
+    volume->map = g_steal_pointer(&pieces);
+    if (map) {
+        co_recognise(volume);
+    }
     return volume;
 }
 
@@ -195,6 +216,7 @@ static VolumeTable *coroutine_fn co_open_bare(BlockBackend *disk)
 
     co_recognise(volume);
     g_ptr_array_add(table->volumes, volume);
+    lvm_co_add_volumes(disk, table);
     return table;
 }
 
@@ -221,11 +243,12 @@ VolumeTable *coroutine_fn volume_table_co_open(BlockBackend *disk, GError **errp
 
         g_ptr_array_add(table->volumes, volume);
         warn_if_outside(disk, table, entry);
-        if (!entry->is_extended) {
+        if (!entry->holds_others) {
             co_recognise(volume);
         }
     }
     warn_of_overlaps(disk, table, entries);
+    lvm_co_add_volumes(disk, table);
     return g_steal_pointer(&table);
 }
 
@@ -239,14 +262,30 @@ void volume_table_free(VolumeTable *table)
     }
 }
 
-Volume *volume_table_find(const VolumeTable *table, unsigned number)
+Volume *volume_table_find(const VolumeTable *table, const char *path, size_t len)
 {
     for (guint i = 0; i < table->volumes->len; i++) {
         Volume *volume = g_ptr_array_index(table->volumes, i);
 
-        if (volume->info->number == number) {
+        if (strlen(volume->info->path) == len && !memcmp(volume->info->path, path, len)) {
             return volume;
         }
     }
     return NULL;
+}
+
+uint64_t volume_find(const Volume *volume, uint64_t offset, uint64_t bytes,
+                     uint64_t *disk_offset)
+{
+    DiskMapKind kind;
+
+    if (!volume->map) {
+        *disk_offset = volume->info->offset + offset;
+        return range_fits(offset, bytes, volume->info->size) ? bytes : 0;
+    }
+    if (!bytes || !range_fits(offset, bytes, disk_map_length(volume->map))) {
+        return 0;
+    }
+    uint64_t n = disk_map_find(volume->map, offset, bytes, &kind, disk_offset);
+    return kind == DISK_MAP_DATA ? n : 0;
 }

@@ -193,8 +193,8 @@ int img_ls(int argc, char **argv)
     const CommandSyntax syntax = {
         .summary =
             "Lists the files in a directory of a disk, in byte order of their names.\n"
-            "Each volume is a folder pN after its partition's number; the root of a "
-            "bare filesystem is /.",
+            "Each partition is a folder pN after its number, each logical volume one in "
+            "the folder\nof its group; the root of a bare filesystem is /.",
         .parameters = "FILENAME [PATH]",
         .entries = entries,
         .min_names = 1,

@@ -50,7 +50,7 @@ static char **new_row(const VolumeInfo *v)
 {
     char **row = g_new0(char *, COLUMNS + 1);
 
-    row[0] = v->number ? g_strdup_printf("p%u", v->number) : g_strdup("-");
+    row[0] = v->path[1] ? g_strdup(v->path + 1) : g_strdup("-");
     row[1] = g_strdup_printf("%" PRIu64, v->offset);
     row[2] = g_strdup_printf("%" PRIu64, v->size);
     row[3] = report_size(v->size);

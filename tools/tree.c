@@ -135,16 +135,18 @@ static const FsWalkOps walk_ops = {
 
 /* A volume that is shown as a folder of its own, whatever is on it. */
 static bool coroutine_fn co_walk_volume(TreeWalk *w, FsTree *tree, Volume *volume,
-                                        GError **errp)
+                                        unsigned depth, GError **errp)
 {
     GError *error = NULL;
     bool has_files =
-        volume->fs_driver && g_strcmp0(volume->info->filesystem, "swap") != 0;
-    TreeEntry folder = {.depth = 1, .stat = {.mode = S_IFDIR | 0755, .nlink = 2}};
+        (volume->fs_driver && !volume->holds_others &&
+         g_strcmp0(volume->info->filesystem, "swap") != 0) ||
+        volume->info->problem;
+    TreeEntry folder = {.depth = depth, .stat = {.mode = S_IFDIR | 0755, .nlink = 2}};
 
-    g_string_printf(w->path, "/p%u", volume->info->number);
+    g_string_assign(w->path, volume->info->path);
     w->base_len = w->path->len;
-    w->base_depth = 1;
+    w->base_depth = depth;
     w->fs = has_files ? fs_tree_co_filesystem(tree, volume, &error) : NULL;
     if (w->fs) {
         return fs_co_walk(w->fs, w->fs->root, FS_WALK_SORTED, &walk_ops, w, errp);
@@ -161,15 +163,49 @@ static bool coroutine_fn co_walk_volume(TreeWalk *w, FsTree *tree, Volume *volum
     return true;
 }
 
-static bool coroutine_fn co_walk_top(TreeWalk *w, FsTree *tree, const FsNode *node,
-                                     GError **errp)
+/* A volume group's folder, if the volume is the first of it. */
+static bool coroutine_fn co_visit_group(TreeWalk *w, const Volume *volume, size_t *seen,
+                                        const char **last, GError **errp)
+{
+    TreeEntry folder = {.depth = 1, .stat = {.mode = S_IFDIR | 0755, .nlink = 2}};
+    size_t len;
+    const char *group = volume_group(volume, &len);
+
+    if (*last && *seen == len && !memcmp(*last, group, len)) {
+        return true;
+    }
+    *last = group;
+    *seen = len;
+    g_string_printf(w->path, "/%.*s", (int)len, group);
+    folder.path = w->path->str;
+    return w->ops->entry(&folder, w->opaque, errp);
+}
+
+/* The volumes in the top folder and in those of groups, or in one of these. */
+static bool coroutine_fn co_walk_volumes(TreeWalk *w, FsTree *tree, const FsNode *node,
+                                         const char *path, GError **errp)
 {
     const GPtrArray *volumes = fs_tree_volumes(tree)->volumes;
-    TreeEntry top = {.path = "", .stat = node->stat};
+    TreeEntry top = {.path = path, .stat = node->stat};
     bool ok = w->ops->entry(&top, w->opaque, errp);
+    const char *last = NULL;
+    size_t last_len = 0;
 
     for (guint i = 0; ok && i < volumes->len; i++) {
-        ok = co_walk_volume(w, tree, g_ptr_array_index(volumes, i), errp);
+        Volume *volume = g_ptr_array_index(volumes, i);
+        size_t len;
+        const char *group = volume_group(volume, &len);
+
+        if (node->group) {
+            if (group && strlen(node->group) == len && !memcmp(node->group, group, len)) {
+                ok = co_walk_volume(w, tree, volume, 1, errp);
+            }
+        } else if (group) {
+            ok = co_visit_group(w, volume, &last_len, &last, errp) &&
+                 (w->ops->stay || co_walk_volume(w, tree, volume, 2, errp));
+        } else if (volume->info->number) {
+            ok = co_walk_volume(w, tree, volume, 1, errp);
+        }
     }
     return ok;
 }
@@ -186,7 +222,7 @@ bool coroutine_fn tree_co_walk(FsTree *tree, const FsNode *node, const char *pat
     };
     bool ok = node->fs
                   ? fs_co_walk(node->fs, node->ino, FS_WALK_SORTED, &walk_ops, &w, errp)
-                  : co_walk_top(&w, tree, node, errp);
+                  : co_walk_volumes(&w, tree, node, path, errp);
 
     g_string_free(w.path, TRUE);
     return ok;

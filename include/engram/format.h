@@ -173,9 +173,10 @@ typedef struct EngramManifestRoot {
     le32_t hypervector_dimension;       /* trits; 0: no vectors */
     le32_t hypervector_encoding;        /* 1: docs/hypervec.md, version 1 */
     le32_t volumes;
-    le32_t reserved;
+    le32_t has_names;                   /* 1: names of folders follow the volumes; else 0 */
     /* file_pages x EngramManifestPage, vector_pages x EngramManifestPage,
-     * volumes x EngramManifestVolume */
+     * volumes x EngramManifestVolume, with has_names volumes strings with a zero at the
+     * end: "p3", "vg/root" */
 } EngramManifestRoot;
 G_STATIC_ASSERT(sizeof(EngramManifestRoot) == 40);
 
@@ -190,9 +191,9 @@ G_STATIC_ASSERT(sizeof(EngramManifestPage) == 32);
 typedef struct EngramManifestVolume {
     le64_t first;                       /* entries [first, first + entries) */
     le64_t entries;
-    le64_t offset;                      /* on the device */
+    le64_t offset;                      /* on the device; of its first piece */
     le64_t size;
-    le32_t number;                      /* pN; 0 on a bare filesystem */
+    le32_t number;                      /* pN; 0 on a bare filesystem and where it is named */
     uint8_t fs_type[20];                /* blkid's name, zero-padded */
 } EngramManifestVolume;
 G_STATIC_ASSERT(sizeof(EngramManifestVolume) == 56);

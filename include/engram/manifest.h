@@ -19,6 +19,8 @@ typedef struct EngramManifestReader {
     const EngramManifestPage *file_pages;
     const EngramManifestPage *vector_pages;
     const EngramManifestVolume *volumes;
+    GPtrArray *folders;                 /* of char *: where each is in paths: "p3", "vg/root"; ""
+                                           for a bare filesystem */
     uint8_t *raw;
 } EngramManifestReader;
 

@@ -1,8 +1,9 @@
 /*
  * One name space over all volumes of a disk: "/p3/etc/os-release".
  *
- * Each volume is a top-level folder named pN after its partition number; a disk
- * that is one bare filesystem has its root at "/".
+ * Each partition is a top-level folder named pN after its number, each logical volume a
+ * folder in that of its volume group ("/vg/root"); a disk that is one bare filesystem has
+ * its root at "/".
  */
 #ifndef EMBR_FS_TREE_H
 #define EMBR_FS_TREE_H
@@ -12,8 +13,9 @@
 typedef struct FsTree FsTree;
 
 /* Where a path leads. volume and fs belong to the tree; both are NULL for the top
- * folder of a partitioned disk. */
+ * folder of a disk with several volumes, and for a volume group's folder in it. */
 typedef struct FsNode {
+    const char *group;                      /* name of the volume group, the tree's; NULL */
     Volume *volume;
     Filesystem *fs;
     FsIno ino;
@@ -35,6 +37,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(FsTree, fs_tree_free)
 BlockBackend *fs_tree_disk(const FsTree *tree);
 const VolumeTable *fs_tree_volumes(const FsTree *tree);
 bool fs_tree_is_bare(const FsTree *tree);
+/* The name of the volume group whose folder the volume is in, of *len bytes; NULL: it is
+ * in none. */
+const char *volume_group(const Volume *volume, size_t *len);
 /* What was odd so far about the table and about the filesystems opened. */
 void fs_tree_foreach_warning(const FsTree *tree,
                              void (*func)(const char *text, void *opaque), void *opaque);

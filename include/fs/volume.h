@@ -1,25 +1,33 @@
 /*
- * Volumes: the partitions of a disk, found by partition drivers.
+ * Volumes: the partitions of a disk, found by partition drivers, and the logical volumes
+ * that LVM makes up of them.
  */
 #ifndef EMBR_FS_VOLUME_H
 #define EMBR_FS_VOLUME_H
 
+#include "block/disk-map.h"
 #include "fs/fs.h"
 
 typedef struct VolumeInfo VolumeInfo;       /* qapi/volume.json: number, type, offset, ... */
 
 typedef struct Volume {
     VolumeInfo *info;
-    BlockBackend *blk;                      /* a slice of the disk */
+    BlockBackend *blk;                      /* a slice of the disk, or pieces of it; of no
+                                               bytes if the volume cannot be read */
+    DiskMap *map;                           /* where on the disk the pieces are; NULL: it is
+                                               one piece at info->offset */
     const FsDriver *fs_driver;              /* what its content was recognised as; NULL */
-    bool is_extended;                       /* only holds others, which are listed, too */
+    bool holds_others;                      /* only holds others, which are listed, too */
+    bool has_dependents;                    /* others that cannot be read rest on what is
+                                               in its blocks, whether used or free */
 } Volume;
 
 typedef struct VolumeTable {
     const char *type;                       /* "gpt", "dos", "none" */
     uint32_t sector_size;                   /* bytes */
     char *disk_id;                          /* GUID or 32-bit signature in hex; NULL if none */
-    GPtrArray *volumes;                     /* of Volume*, in order of number */
+    GPtrArray *volumes;                     /* of Volume*: partitions in order of number,
+                                               then logical volumes in order of path */
     GPtrArray *warnings;                    /* of char* */
 } VolumeTable;
 
@@ -32,7 +40,7 @@ typedef struct PartitionEntry {
     char *name;                             /* GPT's partition name in UTF-8; NULL */
     char *uuid;                             /* partition's own; NULL */
     bool bootable;
-    bool is_extended;                       /* only holds others, which are listed, too */
+    bool holds_others;                      /* only holds others, which are listed, too */
 } PartitionEntry;
 
 typedef struct PartitionDriver {
@@ -57,8 +65,13 @@ void partition_register(const PartitionDriver *drv);
 /* A disk without a table is one volume, number 0, of type "none", whether a
  * filesystem is recognised on it or not. */
 VolumeTable *coroutine_fn volume_table_co_open(BlockBackend *disk, GError **errp);
-/* The volume of that number; NULL if there is none. */
-Volume *volume_table_find(const VolumeTable *table, unsigned number);
+/* The volume with that path ("/p3", "/vg/root"), or the len bytes of one; NULL if there
+ * is none. */
+Volume *volume_table_find(const VolumeTable *table, const char *path, size_t len);
+/* How many of the bytes [offset, offset + bytes) of the volume lie in one piece on the
+ * disk, and where, whether the disk is long enough or not; 0: the first one does not. */
+uint64_t volume_find(const Volume *volume, uint64_t offset, uint64_t bytes,
+                     uint64_t *disk_offset);
 void volume_table_free(VolumeTable *table);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VolumeTable, volume_table_free)
 

@@ -337,14 +337,19 @@ def files(engram, image):
     if image['manifest'] == NONE:
         return
     data = engram.load(image['manifest'], MANIFEST)
-    entries, vectors, file_pages, vector_pages, dimension, encoding, volumes = \
-        struct.unpack_from('<QQIIIII', data)
-    need(len(data) == 40 + 32 * (file_pages + vector_pages) + 56 * volumes, 'manifest')
+    entries, vectors, file_pages, vector_pages, dimension, encoding, volumes, has_names = \
+        struct.unpack_from('<QQIIIIII', data)
+    end = 40 + 32 * (file_pages + vector_pages) + 56 * volumes
+    need(len(data) == end or has_names, 'manifest')
+    names = data[end:].split(b'\0')
+    need(len(names) == (volumes if has_names else 0) + 1 and not names[-1], 'names of volumes')
     table = []
     for i in range(volumes):
         first, n, offset, size, number, kind = struct.unpack_from(
             '<QQQQI20s', data, 40 + 32 * (file_pages + vector_pages) + 56 * i)
         need(first == (table[-1][0] + table[-1][1] if table else 0), 'volumes')
+        if has_names and not number:
+            number = names[i].decode()
         table.append((first, n, number, kind.rstrip(b'\0').decode()))
     need(sum(v[1] for v in table) == entries, 'entries of volumes')
     count = 0

@@ -58,8 +58,8 @@ start=8192, size=16384, type=L
 END
 ./list-volumes disk.raw >got
 cat >expected <<END
-p1 1048576 1048576 -
-p2 4194304 8388608 -
+/p1 1048576 1048576 -
+/p2 4194304 8388608 -
 END
 same expected got "volumes of the example"
 expect_failure 1 "gone.raw" ./list-volumes gone.raw

@@ -220,7 +220,9 @@ enum { FILES = 10000, UNITS = 3 };
 
 static void expect_files(SinkContents *c, ManifestWriter *manifest)
 {
-    manifest_writer_begin_volume(manifest, 0, 0, 1 << 20, "ext4");
+    VolumeInfo bare = { .path = (char *)"/", .size = 1 << 20 };
+
+    manifest_writer_begin_volume(manifest, &bare, "ext4");
     for (uint32_t file = 0; file < FILES; file++) {
         g_autofree char *path = g_strdup_printf("%u", file);
         FsWalkEntry entry = { .path = path, .name = path, .stat.mode = S_IFREG };

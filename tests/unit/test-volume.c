@@ -51,7 +51,7 @@ static char *summary(const VolumeTable *table)
 
         ck_assert_int_eq(blk_length(volume->blk), info->size);
         ck_assert_int_eq(blk_offset(volume->blk), info->offset);
-        ck_assert_ptr_eq(volume_table_find(table, info->number), volume);
+        ck_assert_ptr_eq(volume_table_find(table, info->path, strlen(info->path)), volume);
         g_string_append_printf(text, "%u %" PRIu64 "+%" PRIu64 "%s %.8s %s %s%s\n",
                                info->number, info->offset / table->sector_size,
                                info->size / table->sector_size, odd ? "?" : "",
