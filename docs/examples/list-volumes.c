@@ -36,7 +36,7 @@ static void coroutine_fn co_list(void *opaque)
         const Volume *volume = g_ptr_array_index(table->volumes, i);
         const VolumeInfo *info = volume->info;
 
-        printf("p%u %" PRIu64 " %" PRIu64 " %s\n", info->number, info->offset,
+        printf("%s %" PRIu64 " %" PRIu64 " %s\n", info->path, info->offset,
                info->size, info->filesystem ? info->filesystem : "-");
     }
 }
