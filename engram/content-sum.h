@@ -28,7 +28,9 @@ void coroutine_fn content_sum_co_add(ContentSum *s, const uint8_t *data, uint32_
 /* The digest of a content of size bytes, of which all was added. */
 void content_sum_digest(const ContentSum *s, uint64_t size,
                         uint8_t digest[ENGRAM_DIGEST_BYTES]);
-/* NULL: nothing but zero blocks was added. */
-const VectorCounts *content_sum_counts(const ContentSum *s);
+/* The same for its hypervector: the counts of what is inside, if it is a compressed stream
+ * (engram/unwrap.h).  NULL: nothing but zero blocks was added.  Stays the sum's; the work
+ * is done in the CPU thread pool. */
+const VectorCounts *coroutine_fn content_sum_co_counts(ContentSum *s, uint64_t size);
 
 #endif

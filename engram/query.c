@@ -149,11 +149,12 @@ bool coroutine_fn engram_query_co_add_file(EngramQuery *q, Filesystem *fs, FsIno
     return true;
 }
 
-static bool make_vector(const EngramQuery *q, uint64_t *vector, GError **errp)
+static bool coroutine_fn co_make_vector(const EngramQuery *q, uint64_t *vector,
+                                        GError **errp)
 {
     const HypervecSpace *space = vector_space();
     const VectorCounts *counts =
-        q->sums->len ? content_sum_counts(sum_at(q, 0)->content) : NULL;
+        q->sums->len ? content_sum_co_counts(sum_at(q, 0)->content, q->size) : NULL;
 
     if (counts) {
         hypervec_threshold(space, vector, counts->trits,
@@ -221,7 +222,7 @@ GPtrArray *coroutine_fn engram_query_co_search(EngramQuery *q, GError **errp)
 {
     uint64_t vector[HYPERVEC_WORDS(VECTOR_DIMENSION)];
 
-    if (!make_vector(q, vector, errp)) {
+    if (!co_make_vector(q, vector, errp)) {
         return NULL;
     }
     QueryHits *hits = query_hits_new(q->n_hits);

@@ -19,6 +19,7 @@ typedef struct FileState {
     GArray *digests;                /* of UnitDigest */
     VectorCounts *counts;           /* NULL: none yet, or in the spool */
     uint64_t slot;                  /* of the spool; NO_SLOT */
+    GBytes *packed;                 /* the vector, known from elsewhere; NULL */
 } FileState;
 
 typedef struct UnitDigest {
@@ -40,6 +41,7 @@ static void state_free(gpointer data)
     FileState *state = data;
 
     g_array_unref(state->digests);
+    g_clear_pointer(&state->packed, g_bytes_unref);
     g_free(state->counts);
     g_free(state);
 }
@@ -90,6 +92,12 @@ void sink_contents_expect(SinkContents *c, uint32_t file, uint64_t size)
 void sink_contents_distrust(SinkContents *c, uint32_t file)
 {
     get_state(c, file)->distrusted = true;
+}
+
+void sink_contents_set_vector(SinkContents *c, uint32_t file, const uint8_t *packed,
+                              size_t bytes)
+{
+    get_state(c, file)->packed = g_bytes_new(packed, bytes);
 }
 
 void sink_content_digest(const GByteArray *digests, uint64_t size,
@@ -202,6 +210,7 @@ static bool record_file(SinkContents *c, const SinkUnit *last, FileState *state,
 {
     g_autoptr(GByteArray) digests = g_byte_array_new();
     uint8_t digest[ENGRAM_DIGEST_BYTES], packed[VECTOR_PACKED_BYTES_MAX];
+    const uint8_t *vector = packed;
     size_t packed_bytes = 0;
 
     g_array_sort(state->digests, compare_digests);
@@ -211,11 +220,13 @@ static bool record_file(SinkContents *c, const SinkUnit *last, FileState *state,
                             ENGRAM_DIGEST_BYTES);
     }
     sink_content_digest(digests, state->size, digest);
-    if (state->counts) {
+    if (state->packed) {
+        vector = g_bytes_get_data(state->packed, &packed_bytes);
+    } else if (state->counts) {
         packed_bytes = vector_counts_pack(state->counts, packed);
     }
     return manifest_writer_set_content(c->manifest, last->file, last->profile, digest,
-                                       packed, packed_bytes, errp);
+                                       vector, packed_bytes, errp);
 }
 
 static bool add_to_file(SinkContents *c, const SinkUnit *unit, FileState *state,
@@ -228,7 +239,7 @@ static bool add_to_file(SinkContents *c, const SinkUnit *unit, FileState *state,
         UnitDigest digest = { .address = unit->address };
         memcpy(digest.digest, found->digest, sizeof(digest.digest));
         g_array_append_val(state->digests, digest);
-        ok = add_counts(c, state, found, errp);
+        ok = state->packed || add_counts(c, state, found, errp);
     }
     if (ok && state->added == state->expected) {
         ok = load_counts(c, state, errp) &&

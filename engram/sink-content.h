@@ -29,6 +29,9 @@ void sink_contents_expect(SinkContents *c, uint32_t file, uint64_t size);
 /* Units of the file are not to be taken for its content, which is found in another way
  * or not at all. */
 void sink_contents_distrust(SinkContents *c, uint32_t file);
+/* The vector of the file, of several units, is this one, whatever is found in them. */
+void sink_contents_set_vector(SinkContents *c, uint32_t file, const uint8_t *packed,
+                              size_t bytes);
 /* Takes what found owns. */
 bool sink_contents_add(SinkContents *c, const SinkUnit *unit, SinkFound *found,
                        GError **errp);

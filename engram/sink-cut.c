@@ -77,25 +77,34 @@ static void cut(SinkCutter *c, const uint8_t *data, size_t size, uint64_t addres
     }
 }
 
-void sink_cutter_add(SinkCutter *c, const SinkStretch *stretch, GArray *chunks)
+bool sink_cut_next_stretch(const uint8_t *data, size_t size, uint64_t address,
+                           size_t *start, size_t *end)
 {
-    size_t start = 0, pos = 0;              /* [start, pos) has no zero block */
+    size_t pos = *end;                      /* [*start, pos) has no zero block */
 
-    while (pos < stretch->size) {
-        size_t in_block = (stretch->address + pos) % SINK_BLOCK_BYTES;
-        size_t n = MIN(SINK_BLOCK_BYTES - in_block, stretch->size - pos);
+    *start = pos;
+    while (pos < size) {
+        size_t n = MIN(SINK_BLOCK_BYTES - (address + pos) % SINK_BLOCK_BYTES, size - pos);
 
-        if (buffer_is_zero(stretch->data + pos, n)) {
-            if (pos > start) {
-                cut(c, stretch->data + start, pos - start, stretch->address + start,
-                    chunks);
+        if (buffer_is_zero(data + pos, n)) {
+            if (pos > *start) {
+                break;
             }
-            start = pos + n;
+            *start = pos + n;
         }
         pos += n;
     }
-    if (pos > start) {
-        cut(c, stretch->data + start, pos - start, stretch->address + start, chunks);
+    *end = pos;
+    return pos > *start;
+}
+
+void sink_cutter_add(SinkCutter *c, const SinkStretch *stretch, GArray *chunks)
+{
+    size_t start, end = 0;
+
+    while (sink_cut_next_stretch(stretch->data, stretch->size, stretch->address, &start,
+                                 &end)) {
+        cut(c, stretch->data + start, end - start, stretch->address + start, chunks);
     }
 }
 

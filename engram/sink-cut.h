@@ -25,6 +25,14 @@ typedef struct SinkStretch {
     uint64_t address;
 } SinkStretch;
 
+/*
+ * The next stretch without blocks of zeroes of size bytes at data that belong at address:
+ * *end, 0 at first, is where the one before ended; [*start, *end) is the next one.  False:
+ * there is none.
+ */
+bool sink_cut_next_stretch(const uint8_t *data, size_t size, uint64_t address,
+                           size_t *start, size_t *end);
+
 typedef struct SinkCutter SinkCutter;
 
 /* chunker stays the caller's. */

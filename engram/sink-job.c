@@ -3,6 +3,7 @@
  */
 #include "engram/sink-job.h"
 
+#include "engram/unwrap.h"
 #include "util/error.h"
 #include "util/thread-pool.h"
 #include "util/units.h"
@@ -256,17 +257,51 @@ bool coroutine_fn sink_job_co_read(SinkJob *job, GError **errp)
     return !run.length || co_read_piece(job, &run, errp);
 }
 
+/* The content of a unit in one piece: *copy, unless it lies so in the buffer. */
+static const uint8_t *whole_content(const SinkJob *job, const JobUnit *u, uint8_t **copy)
+{
+    const SinkStretch *first =
+        &g_array_index(job->stretches, SinkStretch, u->first_stretch);
+
+    if (first->size == u->unit.size) {
+        return first->data;
+    }
+    *copy = g_malloc0(u->unit.size);
+    for (guint i = u->first_stretch; i < u->end_stretch; i++) {
+        const SinkStretch *s = &g_array_index(job->stretches, SinkStretch, i);
+
+        memcpy(*copy + s->address, s->data, s->size);
+    }
+    return *copy;
+}
+
+/* Whether a file is a compressed stream: its counts are those of what is inside. */
+static bool unwrap_unit(const SinkJob *job, const JobUnit *u, VectorCounts *counts)
+{
+    const SinkStretch *first =
+        &g_array_index(job->stretches, SinkStretch, u->first_stretch);
+    g_autofree uint8_t *copy = NULL;
+
+    return u->unit.whole && u->first_stretch < u->end_stretch && first->address == 0 &&
+           unwrap_is_worth_a_try(first->data, first->size) &&
+           unwrap_content(whole_content(job, u, &copy), u->unit.size, counts);
+}
+
 static void cut_unit(SinkJob *job, JobUnit *u)
 {
     SinkUnit *unit = &u->unit;
     SinkFound *found = &u->found;
     VectorCounts *counts = NULL;
+    bool unwrapped = false;
 
     u->first_chunk = job->chunks->len;
     if (unit->file != SINK_NO_FILE) {
         found->counts = unit->whole ? NULL : g_new0(VectorCounts, 1);
         counts = unit->whole ? job->counts : found->counts;
-        memset(counts, 0, sizeof(*counts));
+        unwrapped = unwrap_unit(job, u, counts);
+        if (!unwrapped) {
+            memset(counts, 0, sizeof(*counts));
+        }
     }
     if (unit->profile == SINK_PROFILE_BY_MAGIC) {
         const SinkStretch *first = &g_array_index(job->stretches, SinkStretch,
@@ -276,7 +311,7 @@ static void cut_unit(SinkJob *job, JobUnit *u)
             sink_profile_by_magic(job->e->profiles, has_head ? first->data : NULL,
                                   has_head ? first->size : 0);
     }
-    sink_cutter_begin(job->cutter, counts);
+    sink_cutter_begin(job->cutter, unwrapped ? NULL : counts);
     for (guint i = u->first_stretch; i < u->end_stretch; i++) {
         sink_cutter_add(job->cutter, &g_array_index(job->stretches, SinkStretch, i),
                         job->chunks);

@@ -267,10 +267,10 @@ static bool coroutine_fn co_add_extents(VolumeWalk *v, FileWalk *f, FsIno ino,
     return true;
 }
 
-/* A file whose content the device does not hold as it is. */
-static void read_later(VolumeWalk *v, const FileWalk *f, FsIno ino)
+/* A file whose content the device does not hold as it is, or has something inside. */
+static void read_later(VolumeWalk *v, const FileWalk *f, FsIno ino, bool inside_only)
 {
-    SinkReadFile read = { ino, f->size, f->number, f->profile };
+    SinkReadFile read = { ino, f->size, f->number, f->profile, inside_only };
 
     g_array_append_val(v->reads, read);
 }
@@ -304,11 +304,13 @@ static bool coroutine_fn co_add_file(VolumeWalk *v, FileWalk *f, FsIno ino,
     }
     if (f->encoded) {
         sink_contents_distrust(v->plan->opt.contents, f->number);
-        read_later(v, f, ino);
+        read_later(v, f, ino, false);
     } else if (!f->has_extents && f->size && f->size <= READ_BYTES_MAX) {
-        read_later(v, f, ino);
+        read_later(v, f, ino, false);
     } else if (f->unit_address == UINT64_MAX) {
         return record_empty(v, f, errp);
+    } else if (!f->whole && sink_co_is_wrapped(v->fs, ino)) {
+        read_later(v, f, ino, true);
     }
     return true;
 }
@@ -411,7 +413,10 @@ static bool coroutine_fn co_read_files(VolumeWalk *v, GError **errp)
         const SinkReadFile *read = &g_array_index(v->reads, SinkReadFile, i);
         g_autoptr(GError) damage = NULL;
 
-        if (!sink_co_read_file(&v->plan->reader, v->fs, read, &damage, errp)) {
+        if (read->inside_only) {
+            sink_co_unwrap_file(&v->plan->reader, v->fs, read, v->plan->opt.contents,
+                                &damage);
+        } else if (!sink_co_read_file(&v->plan->reader, v->fs, read, &damage, errp)) {
             return false;
         }
         if (damage) {
@@ -562,6 +567,7 @@ SinkPlan *coroutine_fn sink_plan_co_new(const SinkPlanOptions *options, GError *
         .chunker = options->chunker,
         .manifest = options->manifest,
         .bytes_left = MAX(blk_length(options->disk), READ_BYTES_LEAST),
+        .wrapped_left = MAX(blk_length(options->disk), READ_BYTES_LEAST),
     };
     p->table = co_open_table(p);
     if (!p->table) {

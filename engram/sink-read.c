@@ -5,7 +5,9 @@
 
 #include "engram/content-sum.h"
 #include "engram/sink-content.h"
+#include "engram/unwrap.h"
 #include "util/error.h"
+#include "util/thread-pool.h"
 #include "util/units.h"
 
 enum { EXTENTS_AT_ONCE = 256 };
@@ -39,17 +41,18 @@ bool coroutine_fn sink_co_skip_holes(Filesystem *fs, FsIno ino, uint64_t size,
     return true;
 }
 
-static bool take_bytes(SinkReader *r, const Filesystem *fs, const SinkReadFile *file,
+/* left: of the bytes that may still be read. */
+static bool take_bytes(uint64_t *left, const Filesystem *fs, const SinkReadFile *file,
                        uint64_t pos, uint32_t n, GError **errp)
 {
-    if (n > r->bytes_left) {
+    if (n > *left) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_LIMIT,
                     "%s: inode %" PRIu64 ": byte 0x%" PRIx64
                     " of the file: there is more to be read than the disk has room for",
                     blk_name(fs->blk), file->ino, pos);
         return false;
     }
-    r->bytes_left -= n;
+    *left -= n;
     return true;
 }
 
@@ -64,7 +67,7 @@ static bool coroutine_fn co_read_units(SinkReader *r, Filesystem *fs,
             return false;
         }
         uint32_t n = MIN(file->size - pos, SINK_SEGMENT_BYTES);
-        if (!take_bytes(r, fs, file, pos, n, errp) ||
+        if (!take_bytes(&r->bytes_left, fs, file, pos, n, errp) ||
             !fs_co_read(fs, file->ino, pos, n, buf, errp)) {
             return false;
         }
@@ -87,8 +90,9 @@ bool coroutine_fn sink_co_read_file(SinkReader *r, Filesystem *fs,
     size_t packed_bytes = 0;
 
     bool ok = co_read_units(r, fs, file, &profile, sum, damage);
-    if (ok && content_sum_counts(sum)) {
-        packed_bytes = vector_counts_pack(content_sum_counts(sum), packed);
+    const VectorCounts *counts = ok ? content_sum_co_counts(sum, file->size) : NULL;
+    if (counts) {
+        packed_bytes = vector_counts_pack(counts, packed);
     }
     content_sum_digest(sum, file->size, digest);
     if (profile == SINK_PROFILE_BY_MAGIC) {
@@ -96,4 +100,50 @@ bool coroutine_fn sink_co_read_file(SinkReader *r, Filesystem *fs,
     }
     return manifest_writer_set_content(r->manifest, file->file, profile,
                                        ok ? digest : NULL, packed, packed_bytes, errp);
+}
+
+bool coroutine_fn sink_co_is_wrapped(Filesystem *fs, FsIno ino)
+{
+    uint8_t head[UNWRAP_HEAD_BYTES];
+
+    /* What cannot be read is found damaged later. */
+    return fs_co_read(fs, ino, 0, sizeof(head), head, NULL) &&
+           unwrap_is_worth_a_try(head, sizeof(head));
+}
+
+/* Unwrapping in the thread pool. */
+typedef struct Unwrapping {
+    const uint8_t *data;
+    uint64_t size;
+    uint8_t packed[VECTOR_PACKED_BYTES_MAX];
+    size_t packed_bytes;            /* 0: it is no stream */
+} Unwrapping;
+
+static int unwrap(void *opaque)
+{
+    Unwrapping *u = opaque;
+    VectorCounts counts;
+
+    if (unwrap_content(u->data, u->size, &counts)) {
+        u->packed_bytes = vector_counts_pack(&counts, u->packed);
+    }
+    return 0;
+}
+
+void coroutine_fn sink_co_unwrap_file(SinkReader *r, Filesystem *fs,
+                                      const SinkReadFile *file, SinkContents *contents,
+                                      GError **damage)
+{
+    uint32_t n = MIN(file->size, UNWRAP_INPUT_MAX);
+    g_autofree uint8_t *data = g_malloc(n);
+    Unwrapping u = { .data = data, .size = file->size };
+
+    if (!take_bytes(&r->wrapped_left, fs, file, 0, n, damage) ||
+        !fs_co_read(fs, file->ino, 0, n, data, damage)) {
+        return;
+    }
+    thread_pool_co_run(thread_pool_cpu(), unwrap, &u);
+    if (u.packed_bytes) {
+        sink_contents_set_vector(contents, file->file, u.packed, u.packed_bytes);
+    }
 }

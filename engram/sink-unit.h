@@ -9,6 +9,7 @@
  *     sink-cut      zero blocks, chunks, identities, hypervectors
  *     sink-content  what the units of a file say of it as a whole
  *     content-sum   the same of a file that is read from start to end
+ *     unwrap        hypervectors of what is inside compressed files
  */
 #ifndef EMBR_ENGRAM_SINK_UNIT_H
 #define EMBR_ENGRAM_SINK_UNIT_H

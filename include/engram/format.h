@@ -171,7 +171,7 @@ typedef struct EngramManifestRoot {
     le32_t file_pages;
     le32_t vector_pages;
     le32_t hypervector_dimension;       /* trits; 0: no vectors */
-    le32_t hypervector_encoding;        /* 1: docs/hypervec.md, version 1 */
+    le32_t hypervector_encoding;        /* 2: docs/hypervec.md */
     le32_t volumes;
     le32_t has_names;                   /* 1: names of folders follow the volumes; else 0 */
     /* file_pages x EngramManifestPage, vector_pages x EngramManifestPage,

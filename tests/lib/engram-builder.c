@@ -1,5 +1,6 @@
 #include "engram-builder.h"
 
+#include <hypervec/hypervec.h>
 #include <openssl/evp.h>
 
 #include "util/units.h"
@@ -341,7 +342,7 @@ static EngramRef write_manifest(EngramBuilder *b, uint64_t size)
         .file_pages = le32_make(2),
         .vector_pages = le32_make(1),
         .hypervector_dimension = le32_make(0),
-        .hypervector_encoding = le32_make(1),
+        .hypervector_encoding = le32_make(HYPERVEC_ENCODING),
         .volumes = le32_make(2),
     };
     EngramVectorEntry vector = { .entry = le64_make(ENGRAM_VECTOR_OF_IMAGE),

@@ -98,7 +98,7 @@ static GBytes *with_vector(GBytes *engram, const uint8_t *vector)
         .vectors = le64_make(1),
         .file_pages = le32_make(2),
         .vector_pages = le32_make(1),
-        .hypervector_encoding = le32_make(1),
+        .hypervector_encoding = le32_make(HYPERVEC_ENCODING),
         .volumes = le32_make(2),
     };
     uint8_t *at = find(data, &old, sizeof(old));
@@ -151,7 +151,7 @@ START_TEST(test_refused)
                    "vm.engram: image 'vm' has no manifest");
     assert_refused((Search){ .content = "content", .with_manifest = true },
                    EMBR_ERROR_UNSUPPORTED,
-                   "vm.engram: image 'vm' has hypervectors of 0 trits in encoding 1");
+                   "vm.engram: image 'vm' has hypervectors of 0 trits in encoding 2");
     assert_refused((Search){ .content = "content", .image = "other" },
                    EMBR_ERROR_NOT_FOUND, "'other'");
 }

@@ -5,7 +5,8 @@
 
 /* Positions whose n-grams are sampled in one go. */
 #define BLOCK_POSITIONS 4096
-/* Between two clamps counts can grow by no more than this times ITEM_TRITS. */
+/* Between two clamps counts can grow by no more than this times ITEM_TRITS, and by what
+ * the ends add. */
 #define ROUND_POSITIONS ((size_t)1 << 24)
 #define ITEM_TRITS 2
 
@@ -20,12 +21,21 @@
 /* How many n-grams are taken of content that has none that are sampled. */
 #define FALLBACK_POSITIONS 256
 
+/* Of contents of at least two ends, every n-gram of both is taken, as that of an end.
+ */
+#define END_BYTES 64
+#define HEAD_KEY 0xA0761D6478BD642F
+#define TAIL_KEY 0xE7037ED1A0B428DB
+#define END_WEIGHT_MAX 4096
+
 #define RECENT_BITS 12
 
 typedef struct Encoder {
     int32_t *counts;
     /* Twice the dimension: the places of a trit that is up or down. */
     uint64_t places;
+    /* N-grams that were not added a moment ago. */
+    uint64_t added;
     uint32_t recent[1 << RECENT_BITS];
 } Encoder;
 
@@ -47,8 +57,8 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 32);
 }
 
-/* Adds the item of an n-gram, unless it was added a moment ago. */
-static inline void add_ngram(Encoder *e, uint64_t ngram)
+/* Adds the item of an n-gram, weight times, unless it was added a moment ago. */
+static inline void add_ngram(Encoder *e, uint64_t ngram, int32_t weight)
 {
     uint64_t hash = mix(ngram);
     uint32_t *recent = &e->recent[hash >> (64 - RECENT_BITS)];
@@ -58,10 +68,11 @@ static inline void add_ngram(Encoder *e, uint64_t ngram)
         return;
     }
     *recent = mark;
+    e->added++;
     for (int i = 0; i < ITEM_TRITS; i++) {
         uint64_t place = (hash >> (32 * i) & UINT32_MAX) * e->places >> 32;
 
-        e->counts[place / 2] += 1 - 2 * (int32_t)(place % 2);
+        e->counts[place / 2] += place % 2 ? -weight : weight;
     }
 }
 
@@ -78,17 +89,44 @@ static size_t add_sampled(const HypervecSpace *space, Encoder *e, const uint8_t 
         size_t taken = space->kernel->sample(data + at, block, limit, positions);
 
         for (size_t i = 0; i < taken; i++) {
-            add_ngram(e, le64_load(data + at + positions[i]));
+            add_ngram(e, le64_load(data + at + positions[i]), 1);
         }
         total += taken;
     }
     return total;
 }
 
+/*
+ * The root mean square of the counts that unrelated n-grams give, rounded: so the ends
+ * are seen in contents of any length, and outweigh none.
+ */
+static int32_t end_weight(const Encoder *e)
+{
+    int32_t weight = 1;
+
+    while (weight < END_WEIGHT_MAX &&
+           (uint64_t)(2 * weight + 1) * (2 * weight + 1) * e->places <= 16 * e->added) {
+        weight++;
+    }
+    return weight;
+}
+
+/* Names, versions and what else tells near copies apart often stand there. */
+static void add_ends(Encoder *e, const uint8_t *head, size_t len)
+{
+    const uint8_t *tail = head + len - END_BYTES;
+    int32_t weight = end_weight(e);
+
+    for (size_t i = 0; i <= END_BYTES - HYPERVEC_NGRAM_BYTES; i++) {
+        add_ngram(e, le64_load(head + i) ^ HEAD_KEY, weight);
+        add_ngram(e, le64_load(tail + i) ^ TAIL_KEY, weight);
+    }
+}
+
 /* Content shorter than an n-gram: its bytes, zeros, and its length in the last. */
 static uint64_t short_ngram(const uint8_t *data, size_t len)
 {
-    uint8_t bytes[HYPERVEC_NGRAM_BYTES] = { 0 };
+    uint8_t bytes[HYPERVEC_NGRAM_BYTES] = {0};
 
     memcpy(bytes, data, len);
     bytes[HYPERVEC_NGRAM_BYTES - 1] = (uint8_t)len;
@@ -99,7 +137,7 @@ void hypervec_encode(const HypervecSpace *space, int32_t *counts, const void *da
                      size_t len)
 {
     const uint8_t *bytes = data;
-    Encoder e = { .counts = counts, .places = 2 * (uint64_t)space->dimension };
+    Encoder e = {.counts = counts, .places = 2 * (uint64_t)space->dimension};
     size_t n = len < HYPERVEC_NGRAM_BYTES ? 0 : len - HYPERVEC_NGRAM_BYTES + 1;
     size_t taken = 0;
 
@@ -112,14 +150,14 @@ void hypervec_encode(const HypervecSpace *space, int32_t *counts, const void *da
         taken += add_sampled(space, &e, bytes + at, round, sample_limit(len));
         space->kernel->clamp(counts, space->dimension);
     }
-    if (taken > 0) {
-        return;
-    }
     if (n == 0) {
-        add_ngram(&e, short_ngram(bytes, len));
-    } else {
+        add_ngram(&e, short_ngram(bytes, len), 1);
+    } else if (taken == 0) {
         add_sampled(space, &e, bytes, n < FALLBACK_POSITIONS ? n : FALLBACK_POSITIONS,
                     INT32_MIN);
+    }
+    if (len >= 2 * END_BYTES) {
+        add_ends(&e, bytes, len);
     }
     space->kernel->clamp(counts, space->dimension);
 }

@@ -46,18 +46,39 @@ def ngrams(content):
     return [ngram for ngram in every if sample_hash(ngram) > limit] or every[:256]
 
 
+def ends(content):
+    """The n-grams of both ends of one buffer, in order, each keyed by its end."""
+    if len(content) < 128:
+        return
+    for i in range(57):
+        yield int.from_bytes(content[i:i + 8], "little") ^ 0xA0761D6478BD642F
+        j = len(content) - 64 + i
+        yield int.from_bytes(content[j:j + 8], "little") ^ 0xE7037ED1A0B428DB
+
+
 def encode(counts, content):
     recent = [0] * RECENT_SLOTS
     dimension = len(counts)
-    for ngram in ngrams(content):
-        value = mix(ngram)
-        slot, mark = value >> (64 - RECENT_BITS), value & M32 | 1
-        if recent[slot] == mark:
-            continue
-        recent[slot] = mark
-        for half in (value & M32, value >> 32):
-            place = half * 2 * dimension >> 32
-            counts[place // 2] += -1 if place % 2 else 1
+
+    def add(every, weight):
+        added = 0
+        for ngram in every:
+            value = mix(ngram)
+            slot, mark = value >> (64 - RECENT_BITS), value & M32 | 1
+            if recent[slot] == mark:
+                continue
+            recent[slot] = mark
+            added += 1
+            for half in (value & M32, value >> 32):
+                place = half * 2 * dimension >> 32
+                counts[place // 2] += -weight if place % 2 else weight
+        return added
+
+    added = add(ngrams(content), 1)
+    weight = 1
+    while weight < 4096 and (2 * weight + 1) ** 2 * dimension <= 8 * added:
+        weight += 1
+    add(ends(content), weight)
 
 
 def threshold(counts, active):
@@ -119,6 +140,9 @@ def contents(rng):
     yield b"\x7fELF" + bytes(20000) + rng.randbytes(40000)
     yield rng.randbytes(48) * 1500
     yield bytes(range(256)) * 300
+    for length in (127, 128, 129):
+        yield text[:length]
+    yield rng.randbytes(600000)
 
 
 def check(dump, dimension, active, segment, files):

@@ -11,7 +11,7 @@
 static void vector_of(const HypervecSpace *space, uint64_t *v, const void *data,
                       size_t len)
 {
-    int32_t counts[DIMENSION] = { 0 };
+    int32_t counts[DIMENSION] = {0};
 
     hypervec_encode(space, counts, data, len);
     hypervec_threshold(space, v, counts, hypervec_active_default(space));
@@ -30,8 +30,8 @@ static double likeness(const void *a, size_t a_len, const void *b, size_t b_len)
 /* Lines of few different words, each line with a number of its own. */
 static char *make_text(Random *r, size_t len)
 {
-    static const char *const words[] = { "interface", "address", "127.0.0.1", "enabled",
-                                         "#",         "   ",     "true",      "eth0" };
+    static const char *const words[] = {"interface", "address", "127.0.0.1", "enabled",
+                                        "#",         "   ",     "true",      "eth0"};
     char *text = malloc(len + 64);
 
     for (size_t n = 0; n < len;) {
@@ -45,7 +45,7 @@ START_TEST(empty_and_tiny_contents)
 {
     HypervecSpace space = make_space(DIMENSION);
     uint64_t v[64][WORDS];
-    uint8_t data[64] = { 0 };
+    uint8_t data[64] = {0};
 
     vector_of(&space, v[0], data, 0);
     ck_assert_uint_eq(hypervec_active(&space, v[0]), 0);
@@ -60,7 +60,7 @@ START_TEST(empty_and_tiny_contents)
         }
     }
     for (uint32_t len = 1; len < 64; len++) {
-        Random r = { len };
+        Random r = {len};
 
         random_bytes(&r, data, len);
         vector_of(&space, v[0], data, len);
@@ -78,16 +78,17 @@ START_TEST(repetitive_contents)
     uint64_t v[WORDS], first[WORDS];
 
     for (int byte = 0; byte < 256; byte += 51) {
-        int32_t counts[DIMENSION] = { 0 };
+        int32_t counts[DIMENSION] = {0};
 
         memset(data, byte, len);
         hypervec_encode(&space, counts, data, len);
         for (int i = 0; i < DIMENSION; i++) {
-            ck_assert_int_le(abs(counts[i]), 4);
+            ck_assert_int_le(abs(counts[i]), 6);
         }
         vector_of(&space, v, data, len);
         ck_assert_uint_ge(hypervec_active(&space, v), 2);
-        ck_assert_uint_le(hypervec_active(&space, v), 4);
+        /* One n-gram, and that of each end. */
+        ck_assert_uint_le(hypervec_active(&space, v), 6);
         if (byte == 0) {
             memcpy(first, v, sizeof(v));
         } else {
@@ -103,7 +104,7 @@ START_TEST(padding_does_not_take_over)
 {
     size_t half = 20000, padding = 1 << 20;
     uint8_t *data = malloc(half + padding), *padded = malloc(half + padding);
-    Random r = { 1 };
+    Random r = {1};
 
     random_bytes(&r, data, half + padding);
     memcpy(padded, data, half);
@@ -119,7 +120,7 @@ END_TEST
 START_TEST(edits)
 {
     size_t len = 100000;
-    Random r = { 2 };
+    Random r = {2};
     char *text = make_text(&r, len), *other = make_text(&r, len);
     char *edited = malloc(len + 100);
 
@@ -136,13 +137,37 @@ START_TEST(edits)
     memcpy(edited, text, len);
     memcpy(edited + 30000, other, len / 10);
     ck_assert_double_gt(likeness(text, len, edited, len), 0.7);
-    /* The two halves swapped. */
+    /* The two halves swapped: other ends. */
     memcpy(edited, text + len / 2, len / 2);
     memcpy(edited + len / 2, text, len / 2);
-    ck_assert_double_gt(likeness(text, len, edited, len), 0.9);
+    ck_assert_double_gt(likeness(text, len, edited, len), 0.8);
     free(text);
     free(other);
     free(edited);
+}
+END_TEST
+
+/* What most of a content has in common with another does not hide that the names at
+ * their ends are those of a third. */
+START_TEST(ends_tell_near_copies_apart)
+{
+    size_t len = 20000;
+    Random r = {8};
+    char *text = make_text(&r, len), *old = malloc(len + 64);
+    char *same = malloc(len + 64), *other = malloc(len + 64);
+
+    memcpy(same, text, len);
+    memcpy(other, text, len);
+    memcpy(old, text + 2000, len - 2000);
+    memcpy(old + len - 2000, "# see `apt changelog mount`.\n", 29);
+    memcpy(same + len, "# see `apt changelog mount`.\n", 29);
+    memcpy(other + len, "# see `apt changelog fdisk`.\n", 29);
+    ck_assert_double_gt(likeness(old, len - 1971, same, len + 29),
+                        likeness(old, len - 1971, other, len + 29) + 0.005);
+    free(text);
+    free(old);
+    free(same);
+    free(other);
 }
 END_TEST
 
@@ -152,7 +177,7 @@ START_TEST(alignment)
     HypervecSpace space = make_space(DIMENSION);
     uint8_t *data = malloc(9000), *moved = malloc(9064);
     uint64_t expected[WORDS], found[WORDS];
-    Random r = { 3 };
+    Random r = {3};
 
     random_bytes(&r, data, 9000);
     vector_of(&space, expected, data, 9000);
@@ -171,12 +196,12 @@ START_TEST(parts)
 {
     HypervecSpace space = make_space(DIMENSION);
     uint8_t *data = malloc(200000);
-    int32_t together[DIMENSION] = { 0 }, sum[DIMENSION] = { 0 };
-    Random r = { 4 };
+    int32_t together[DIMENSION] = {0}, sum[DIMENSION] = {0};
+    Random r = {4};
 
     random_bytes(&r, data, 200000);
     for (size_t at = 150000; at < 200000; at -= 50000) {
-        int32_t part[DIMENSION] = { 0 };
+        int32_t part[DIMENSION] = {0};
 
         hypervec_encode(&space, part, data + at, 50000);
         hypervec_counts_add(&space, sum, part);
@@ -209,9 +234,9 @@ START_TEST(fixed_vectors)
     HypervecSpace space = make_space(512);
     uint64_t content[HYPERVEC_WORDS(512)], item[HYPERVEC_WORDS(512)];
     uint64_t bound[HYPERVEC_WORDS(512)];
-    int32_t counts[512] = { 0 };
+    int32_t counts[512] = {0};
     uint8_t data[10000];
-    Random r = { 7 };
+    Random r = {7};
 
     hypervec_encode(&space, counts, "#!/bin/sh\nexec true\n", 20);
     hypervec_threshold(&space, content, counts, 80);
@@ -221,8 +246,8 @@ START_TEST(fixed_vectors)
     hypervec_encode(&space, counts, data, sizeof(data));
     hypervec_threshold(&space, content, counts, hypervec_active_default(&space));
     check_fixed("random", content,
-                "a0015a7e1373a839f395d56342d8092626d7cdc41c23eedf0f48ca008b8377da96"
-                "fb6c96638b21ce4c59188223eeef16ac01606500");
+                "a00194f8261ae155560f1936d82ce65871ffde4052a6718ce375d7396dcbfd450b"
+                "e71e9cac9b9f08064b70c4fdcc2d5814c9050f");
     hypervec_item(&space, item, "etc", 3);
     check_fixed("item", item,
                 "8108ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
@@ -232,10 +257,11 @@ START_TEST(fixed_vectors)
     hypervec_bind(&space, bound, content, item);
     hypervec_permute(&space, item, bound, 100);
     check_fixed("bound and turned", item,
-                "a00157972005002b075af61371a838f1b7f721c2d809222657c5c41461aadf0f58"
-                "ca00898277da96fb7d96628f214ec4491886620e");
+                "a00137710912c772c3034ef4138fd06eef831d1b6c1673a4a97e2f6029f33842d1"
+                "beef9cb6e5bee68d530d4ed64d470c816528e600");
 }
 END_TEST
 
 RUN_TESTS("encode", empty_and_tiny_contents, repetitive_contents,
-          padding_does_not_take_over, edits, alignment, parts, fixed_vectors)
+          padding_does_not_take_over, edits, ends_tell_near_copies_apart, alignment,
+          parts, fixed_vectors)

@@ -38,7 +38,7 @@ extern "C" {
 
 /* The version of all that decides bits; vectors of different versions do not compare.
  */
-#define HYPERVEC_ENCODING 1
+#define HYPERVEC_ENCODING 2
 
 #define HYPERVEC_DIMENSION_STEP 512
 #define HYPERVEC_DIMENSION_DEFAULT 2048
@@ -86,9 +86,11 @@ uint32_t hypervec_active(const HypervecSpace *space, const uint64_t *v);
  *
  * What is added is the sum of item vectors of n-grams (HYPERVEC_NGRAM_BYTES bytes in a
  * row) that lie wholly within these len bytes.  Which n-grams are taken is decided by
- * their own bytes and, for short contents, by len.  Content in several buffers is
- * defined as the sum over the buffers, so it depends on where it was divided; divide it
- * at fixed multiples.  Any len; 0 adds nothing, and anything else adds something.
+ * their own bytes and, for short contents, by len; all of those in the first and in the
+ * last 64 bytes are added once more, bound to that end, as names and versions that tell
+ * near copies apart often stand there.  Content in several buffers is defined as the
+ * sum over the buffers, so it depends on where it was divided; divide it at fixed
+ * multiples.  Any len; 0 adds nothing, and anything else adds something.
  *
  * An n-gram that comes again soon counts once, so that repetitive content neither takes
  * over nor overflows.
