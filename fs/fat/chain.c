@@ -1,7 +1,7 @@
 /*
  * A file's clusters.  A chain is followed once, as far as it is asked for, and kept as
- * runs: the last RUNS_MAX of them, so that a chain in very many pieces is followed anew
- * by who goes back in it.
+ * runs: the last of them, so that a chain in very many pieces is followed anew by who
+ * goes back in it.
  */
 #include "fat.h"
 
@@ -195,8 +195,9 @@ static void append(FatNode *node, uint32_t cluster, uint32_t count)
     } else if (count) {
         FatRun run = {node->mapped, cluster, count};
 
+        /* The run in front of this one may be the one that is asked for. */
         if (node->runs->len == RUNS_MAX) {
-            g_array_set_size(node->runs, 0);
+            g_array_remove_range(node->runs, 0, RUNS_MAX / 2);
         }
         g_array_append_val(node->runs, run);
     }
