@@ -64,9 +64,8 @@ FatNode *fat_node_new(const FatState *s, FsIno ino, const FatFile *file)
     co_mutex_init(&node->lock);
     node->runs = g_array_new(FALSE, FALSE, sizeof(FatRun));
     node->is_fixed = ino == FAT_ROOT_INO && s->geo.root_bytes;
-    node->limit = clusters_for(s, file->is_dir && !file->size_is_limit
-                                      ? s->kind->dir_bytes_max
-                                      : file->size);
+    node->limit = clusters_for(
+        s, file->is_dir && !file->size_is_limit ? s->kind->dir_bytes_max : file->size);
     restart(node);
     return node;
 }

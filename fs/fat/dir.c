@@ -97,18 +97,18 @@ typedef struct Reading {
     GString *name;
 } Reading;
 
-static bool add_entry(const uint8_t *bytes, uint64_t offset, void *opaque)
+static FatScanNext add_entry(const uint8_t *bytes, uint64_t offset, void *opaque)
 {
     const FatDirEntry *entry = (const FatDirEntry *)bytes;
     Reading *r = opaque;
 
     if (entry->name[0] != FAT_NAME_FREE && fat_entry_is_long_name(entry)) {
         fat_long_name_add(&r->longname, (const FatLongEntry *)entry);
-        return true;
+        return FAT_SCAN_GO_ON;
     }
     if (!fat_entry_is_file(entry) || is_dot(entry)) {
         r->longname.count = 0;
-        return true;
+        return FAT_SCAN_GO_ON;
     }
     if (!fat_long_name_take(&r->longname, entry, r->name)) {
         fat_short_name(&r->s->codepage, entry, r->name);
@@ -116,7 +116,7 @@ static bool add_entry(const uint8_t *bytes, uint64_t offset, void *opaque)
     fs_dir_batch_add(r->batch, offset / FAT_ENTRY_BYTES,
                      entry->attributes & FAT_ATTR_DIRECTORY ? DT_DIR : DT_REG,
                      r->name->str, r->name->len);
-    return true;
+    return FAT_SCAN_GO_ON;
 }
 
 static bool coroutine_fn co_read_dir(FatState *s, FatNode *dir, FsDirBatch *batch,

@@ -180,12 +180,17 @@ bool coroutine_fn fat_node_co_map(FatState *s, FatNode *node, uint32_t index,
 
 /* scan.c */
 
+typedef enum FatScanNext {
+    FAT_SCAN_GO_ON,
+    FAT_SCAN_STOP_BEFORE, /* the entry is found again if the scan goes on */
+    FAT_SCAN_STOP_BEHIND,
+} FatScanNext;
+
 /* Entries in order; all zeroes but what its user sets. */
 typedef struct FatScan {
     FatState *s;
     FatNode *dir;
-    /* False: ends the scan, in front of this entry. */
-    bool (*found)(const uint8_t *entry, uint64_t offset, void *opaque);
+    FatScanNext (*found)(const uint8_t *entry, uint64_t offset, void *opaque);
     void *opaque;
     uint64_t pos; /* in the directory */
     bool ended;   /* nothing comes after pos */

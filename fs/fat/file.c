@@ -114,8 +114,8 @@ bool coroutine_fn fat_file_co_read(Filesystem *fs, FsIno ino, uint64_t offset,
     return fat_node_co_read(s, node, offset, part, buf, errp);
 }
 
-/* What the bytes from pos on are, and up to where.  The sector in which what was written
- * ends has both. */
+/* What the bytes from pos on are, and up to where.  The sector in which what was
+ * written ends has both. */
 static uint32_t flags_at(const FatState *s, const FatNode *node, uint64_t pos,
                          uint64_t *end)
 {

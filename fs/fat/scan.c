@@ -101,11 +101,15 @@ bool coroutine_fn fat_scan_co_part(FatScan *scan, GError **errp)
 
         if (entry[0] == FAT_NAME_END) {
             scan->ended = true;
-            break;
-        }
-        if (!scan->found(entry, part.offset + at, scan->opaque)) {
-            scan->stopped = true;
             scan->pos += at;
+            return true;
+        }
+
+        FatScanNext next = scan->found(entry, part.offset + at, scan->opaque);
+
+        if (next != FAT_SCAN_GO_ON) {
+            scan->stopped = true;
+            scan->pos += at + (next == FAT_SCAN_STOP_BEHIND ? FAT_ENTRY_BYTES : 0);
             return true;
         }
     }
@@ -118,21 +122,21 @@ typedef struct Counting {
     uint32_t subdirs;
 } Counting;
 
-static bool count_entry(const uint8_t *entry, uint64_t offset G_GNUC_UNUSED,
-                        void *opaque)
+static FatScanNext count_entry(const uint8_t *entry, uint64_t offset G_GNUC_UNUSED,
+                               void *opaque)
 {
     Counting *counting = opaque;
 
     counting->subdirs += counting->kind->is_subdir(entry);
-    return true;
+    return FAT_SCAN_GO_ON;
 }
 
 void coroutine_fn fat_scan_co_count(FatState *s, FatNode *dir, uint32_t *subdirs,
                                     uint64_t *size)
 {
     Counting counting = {s->kind, 0};
-    g_auto(FatScan) scan = {
-        .s = s, .dir = dir, .found = count_entry, .opaque = &counting};
+    g_auto(FatScan)
+        scan = {.s = s, .dir = dir, .found = count_entry, .opaque = &counting};
     uint32_t clusters = 0;
     FatRun run = {0};
 

@@ -20,9 +20,8 @@ void fat_error(const FatState *s, GError **errp, EmbrError code, uint64_t offset
     va_start(args, format);
     g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
-    g_set_error(errp, EMBR_ERROR, code,
-                "%s: %s filesystem at offset 0x%" PRIx64 ": %s", blk_name(s->fs->blk),
-                s->kind->name, offset, text);
+    g_set_error(errp, EMBR_ERROR, code, "%s: %s filesystem at offset 0x%" PRIx64 ": %s",
+                blk_name(s->fs->blk), s->kind->name, offset, text);
 }
 
 void fat_warn(FatState *s, uint64_t offset, const char *format, ...)
@@ -82,11 +81,11 @@ void fat_state_init(FatState *s)
 
     s->nodes = g_hash_table_new(g_int64_hash, g_int64_equal);
     g_queue_init(&s->lru);
-    s->table = fat_pieces_new(
-        s, MIN(round_up_pow2(used, geo->sector_bytes), geo->fat_bytes),
-        TABLE_PIECE_BYTES, TABLE_PIECES, fat_table_co_load);
-    s->pieces = fat_pieces_new(s, blk_length(s->fs->blk), PIECE_BYTES, PIECES,
-                               co_load_piece);
+    s->table =
+        fat_pieces_new(s, MIN(round_up_pow2(used, geo->sector_bytes), geo->fat_bytes),
+                       TABLE_PIECE_BYTES, TABLE_PIECES, fat_table_co_load);
+    s->pieces =
+        fat_pieces_new(s, blk_length(s->fs->blk), PIECE_BYTES, PIECES, co_load_piece);
     s->owners = map_owners(geo);
     s->fs->root = FAT_ROOT_INO;
     s->fs->block_size = common_unit(geo);

@@ -3,6 +3,7 @@
 fs-tree.py compare DUMP DUMP [FIELD...]: both must say the same.  FIELDs are left out (all that begin so with * at the end);
 "dir:FIELD" is left out of directories, "path:NAME" means all of a file."""
 import ctypes
+import errno
 import hashlib
 import os
 import stat
@@ -65,6 +66,15 @@ def digest(path):
     return sha.hexdigest()
 
 
+def list_xattrs(path):
+    try:
+        return sorted(os.fsencode(x) for x in os.listxattr(path, follow_symlinks=False))
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:    # by the filesystem
+            raise
+        return []
+
+
 def line(path, name):
     mode, field = statx(path)
     words = [escape(name)] + ['%s=%s' % (key, field[key]) for key in (
@@ -75,7 +85,7 @@ def line(path, name):
     elif stat.S_ISREG(mode):
         words.append('sum=' + ('encrypted' if int(field['flags'], 16) & 1
                                else digest(path)))
-    for xattr in sorted(os.fsencode(x) for x in os.listxattr(path, follow_symlinks=False)):
+    for xattr in list_xattrs(path):
         value = os.getxattr(path, xattr, follow_symlinks=False)
         words.append('xattr:%s=%s' % (escape(xattr), value.hex()))
     return ' '.join(words), stat.S_ISDIR(mode)
