@@ -16,7 +16,7 @@ enum {
     EXTENTS_AT_ONCE = 256,
     HEAD_BYTES = 4096,        /* that tell a file's kind */
     READ_BYTES_MAX = 1 << 20, /* of a file without extents that is read nevertheless */
-    READ_BYTES_LEAST = 1 << 30, /* that may be read through filesystems of any disk */
+    UNWRAP_BYTES_LEAST = 1 << 30, /* of streams that may be read on any disk */
     WARNINGS_MAX = 20,        /* for each volume */
     SHARED_CLAIMS = 16,       /* disks full of blocks that files share */
 };
@@ -566,8 +566,8 @@ SinkPlan *coroutine_fn sink_plan_co_new(const SinkPlanOptions *options, GError *
         .profiles = options->profiles,
         .chunker = options->chunker,
         .manifest = options->manifest,
-        .bytes_left = MAX(blk_length(options->disk), READ_BYTES_LEAST),
-        .wrapped_left = MAX(blk_length(options->disk), READ_BYTES_LEAST),
+        .bytes_left = sink_read_limit(blk_length(options->disk)),
+        .wrapped_left = MAX(blk_length(options->disk), UNWRAP_BYTES_LEAST),
     };
     p->table = co_open_table(p);
     if (!p->table) {

@@ -10,7 +10,17 @@
 #include "util/thread-pool.h"
 #include "util/units.h"
 
-enum { EXTENTS_AT_ONCE = 256 };
+enum {
+    EXTENTS_AT_ONCE = 256,
+    READ_RATIO = 64,            /* what a disk is compressed by, at most */
+    READ_BYTES_LEAST = 1 << 30, /* that may be read of any disk */
+};
+
+uint64_t sink_read_limit(uint64_t disk_bytes)
+{
+    return MAX(disk_bytes <= UINT64_MAX / READ_RATIO ? disk_bytes * READ_RATIO : UINT64_MAX,
+               (uint64_t)READ_BYTES_LEAST);
+}
 
 bool coroutine_fn sink_co_skip_holes(Filesystem *fs, FsIno ino, uint64_t size,
                                      uint64_t *pos, GError **errp)

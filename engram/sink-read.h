@@ -31,6 +31,10 @@ typedef struct SinkReadFile {
     bool inside_only;               /* the device holds it; but it may be a stream */
 } SinkReadFile;
 
+/* How many bytes of compressed files may be read through the filesystems of a disk of so
+ * many bytes: many times what it holds, but not without an end. */
+uint64_t sink_read_limit(uint64_t disk_bytes);
+
 /* Records digest and vector of the file.  *damage is set if the filesystem could not
  * read it, or it is too much: the file is recorded as damaged then. */
 bool coroutine_fn sink_co_read_file(SinkReader *r, Filesystem *fs,

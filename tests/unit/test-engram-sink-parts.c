@@ -185,6 +185,14 @@ static void coroutine_fn co_large_files(void)
     ck_assert_uint_eq(n_reads, 16);
 }
 
+START_TEST(test_read_limit)
+{
+    ck_assert_uint_eq(sink_read_limit(0), 1 << 30);
+    ck_assert_uint_eq(sink_read_limit(100 << 20), UINT64_C(6400) << 20);
+    ck_assert_uint_eq(sink_read_limit(UINT64_MAX / 2), UINT64_MAX);
+}
+END_TEST
+
 START_TEST(test_large_files)
 {
     run_in_coroutine(co_large_files);
@@ -424,6 +432,7 @@ static Suite *parts_suite(void)
 
     tcase_add_checked_fixture(t, make_dir, remove_dir);
     tcase_add_test(t, test_small_units);
+    tcase_add_test(t, test_read_limit);
     tcase_add_test(t, test_large_files);
     tcase_add_test(t, test_unfinished_files);
     tcase_add_test(t, test_huge_disk);
