@@ -78,7 +78,6 @@ static const Signature containers[] = {
 static const Signature filesystems[] = {
     {"f2fs", MAGIC(1024, "\x10\x20\xf5\xf2"), UUID(1132), LABEL_16(1148, 1024)},
     {"erofs", MAGIC(1024, "\xe2\xe1\xf5\xe0"), UUID(1072), LABEL(1088, 16)},
-    {"squashfs", MAGIC(0, "hsqs")},
     {"jfs", MAGIC(32768, "JFS1"), UUID(32904), LABEL(32920, 16)},
     {"reiserfs", MAGIC(65588, "ReIsEr2Fs"), UUID(65620), LABEL(65636, 16)},
     {"reiserfs", MAGIC(65588, "ReIsEr3Fs"), UUID(65620), LABEL(65636, 16)},
@@ -201,6 +200,11 @@ static bool coroutine_fn co_match_raid_at_end(const Head *head, FsIdent *ident)
            matches(&end, &raid, ident);
 }
 
+static char *take_serial(uint32_t serial)
+{
+    return serial ? g_strdup_printf("%04X-%04X", serial >> 16, serial & 0xffff) : NULL;
+}
+
 static bool match_boot_sector(const Head *head, FsIdent *ident)
 {
     if (!head_has(head, 0, 512)) {
@@ -211,6 +215,11 @@ static bool match_boot_sector(const Head *head, FsIdent *ident)
     if (ntfs_is_boot_sector(head->data)) {
         ident->type = "ntfs";
         ident->uuid = g_strdup_printf("%016" PRIX64, le64_get(boot->ntfs.serial));
+        return true;
+    }
+    if (exfat_is_boot_sector(head->data)) {
+        ident->type = "exfat";
+        ident->uuid = take_serial(le32_load(head->data + 100));
         return true;
     }
     return false;

@@ -14,17 +14,17 @@ set -euo pipefail
 {
 debian_build="gcc libc6-dev meson ninja-build pkg-config python3 libglib2.0-dev
     libjson-glib-dev liburing-dev zlib1g-dev libzstd-dev libssl-dev libxxhash-dev
-    libisal-dev ?liblzo2-dev libsodium-dev check"
+    libisal-dev ?liblzo2-dev ?liblz4-dev ?liblzma-dev libsodium-dev check"
 debian_test="valgrind clang ?libclang-rt-dev qemu-utils gdisk fdisk e2fsprogs dosfstools
     mtools attr acl mount util-linux diffutils tar zstd gzip sleuthkit git ?xfsprogs
-    ?btrfs-progs ?cryptsetup-bin ?ntfs-3g ?exfatprogs ?exfat-fuse ?f2fs-tools
-    ?squashfs-tools ?genisoimage ?erofs-utils ?bcache-tools ?gcc-aarch64-linux-gnu
+    ?btrfs-progs ?cryptsetup-bin ?ntfs-3g ?exfatprogs ?f2fs-tools ?squashfs-tools
+    ?genisoimage ?erofs-utils ?bcache-tools ?gcc-aarch64-linux-gnu
     ?libc6-dev-arm64-cross ?qemu-user ?lvm2"
 debian_demo="qemu-utils fdisk e2fsprogs diffutils tar"
 
 fedora_build="gcc meson ninja-build pkgconf-pkg-config python3 glib2-devel
     json-glib-devel liburing-devel zlib-devel libzstd-devel openssl-devel xxhash-devel
-    isa-l-devel ?lzo-devel libsodium-devel check-devel"
+    isa-l-devel ?lzo-devel ?lz4-devel ?xz-devel libsodium-devel check-devel"
 fedora_test="libasan libubsan libtsan valgrind valgrind-devel clang compiler-rt qemu-img
     gdisk util-linux e2fsprogs dosfstools mtools attr acl diffutils tar zstd gzip
     ?sleuthkit git ?xfsprogs ?btrfs-progs ?cryptsetup ?ntfsprogs ?exfatprogs ?f2fs-tools
@@ -33,7 +33,7 @@ fedora_demo="qemu-img util-linux e2fsprogs diffutils tar"
 
 suse_build="gcc meson ninja pkgconf-pkg-config python3 glib2-devel json-glib-devel
     liburing-devel zlib-devel libzstd-devel libopenssl-devel xxhash-devel ?isa-l-devel
-    ?lzo-devel libsodium-devel check-devel"
+    ?lzo-devel ?liblz4-devel ?xz-devel libsodium-devel check-devel"
 suse_test="valgrind valgrind-devel clang qemu-img ?qemu-tools gptfdisk util-linux e2fsprogs
     dosfstools mtools attr acl diffutils tar zstd gzip ?sleuthkit git ?xfsprogs
     ?btrfsprogs ?cryptsetup ?ntfsprogs ?exfatprogs ?f2fs-tools ?squashfs ?mkisofs
@@ -41,7 +41,7 @@ suse_test="valgrind valgrind-devel clang qemu-img ?qemu-tools gptfdisk util-linu
 suse_demo="qemu-img util-linux e2fsprogs diffutils tar"
 
 arch_build="gcc meson ninja pkgconf python glib2 glib2-devel json-glib liburing zlib zstd
-    openssl xxhash isa-l ?lzo libsodium check"
+    openssl xxhash isa-l ?lzo ?lz4 ?xz libsodium check"
 arch_test="valgrind clang compiler-rt qemu-img gptfdisk util-linux e2fsprogs dosfstools
     mtools attr acl diffutils tar zstd gzip ?sleuthkit git ?xfsprogs ?btrfs-progs
     ?cryptsetup ?ntfs-3g ?exfatprogs ?f2fs-tools ?squashfs-tools ?cdrtools ?erofs-utils

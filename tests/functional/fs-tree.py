@@ -70,7 +70,7 @@ def list_xattrs(path):
     try:
         return sorted(os.fsencode(x) for x in os.listxattr(path, follow_symlinks=False))
     except OSError as error:
-        if error.errno != errno.ENOTSUP:    # by the filesystem
+        if error.errno != errno.EOPNOTSUPP:     # where a filesystem has none at all
             raise
         return []
 

@@ -6,6 +6,7 @@ block=N     the filesystem's block size
 target=N    targets of symbolic links are shorter (else than a block)
 many=N      names in the large directory
 xattr=N     the longest value of an extended attribute
+longest=N   no sparse file is longer (else one has 5 GiB)
 """
 import errno
 import fcntl
@@ -21,6 +22,7 @@ block = int(options.get('block', 4096))
 target_max = int(options.get('target', block))
 many = int(options.get('many', 10000))
 xattr_max = int(options.get('xattr', 3000))
+longest = int(options.get('longest', (5 << 30) + 100000))
 is_root = os.geteuid() == 0
 left_out = set()
 
@@ -90,9 +92,10 @@ def make_content():
         put('content/%d' % length, data(length, length))
     with open('content/sparse', 'wb') as file:
         for at in (0, 70 << 10, 1 << 20, 77 << 20, (1 << 30) + 123, (5 << 30) - 1):
-            file.seek(at)
-            file.write(data(at & 0xffff, 1000))
-        file.truncate((5 << 30) + 100000)
+            if at + 1000 <= longest:
+                file.seek(at)
+                file.write(data(at & 0xffff, 1000))
+        file.truncate(longest)
     with open('content/hole', 'wb') as file:
         file.truncate(1 << 20)
     with open('content/pieces', 'wb') as file:

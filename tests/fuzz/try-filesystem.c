@@ -16,7 +16,8 @@ typedef struct Input {
     const char *driver;
 } Input;
 
-static void coroutine_fn try_directory(Filesystem *fs, FsIno ino)
+/* found: files that directories lead to. */
+static void coroutine_fn try_directory(Filesystem *fs, FsIno ino, GArray *found)
 {
     g_auto(FsDirBatch) batch = {0};
 
@@ -30,9 +31,12 @@ static void coroutine_fn try_directory(Filesystem *fs, FsIno ino)
         }
         for (guint k = 0; k < MIN(batch.entries->len, LOOKUPS); k++) {
             const FsDirEntry *entry = &g_array_index(batch.entries, FsDirEntry, k);
-            FsIno found;
+            FsIno same;
 
-            fs_co_lookup(fs, ino, entry->name, entry->name_len, &found, NULL);
+            fs_co_lookup(fs, ino, entry->name, entry->name_len, &same, NULL);
+            if (found->len < MAX_INODES) {
+                g_array_append_val(found, entry->ino);
+            }
         }
     }
 }
@@ -55,7 +59,7 @@ static void coroutine_fn try_content(Filesystem *fs, const FsStat *st)
     }
 }
 
-static void coroutine_fn try_inode(Filesystem *fs, FsIno ino)
+static void coroutine_fn try_inode(Filesystem *fs, FsIno ino, GArray *found)
 {
     GError *error = NULL;
     FsStat st;
@@ -70,7 +74,7 @@ static void coroutine_fn try_inode(Filesystem *fs, FsIno ino)
 
     g_clear_pointer(&xattrs, g_ptr_array_unref);
     if (S_ISDIR(st.mode)) {
-        try_directory(fs, ino);
+        try_directory(fs, ino, found);
     } else if (S_ISLNK(st.mode)) {
         g_free(fs_co_readlink(fs, ino, NULL));
     }
@@ -112,8 +116,14 @@ static void coroutine_fn try_image(void *opaque)
         g_error_free(error);
         return;
     }
+
+    g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(FsIno));
+
     for (FsIno i = 0; i < MAX_INODES; i++) {
-        try_inode(fs, fs->root - 1 + i);
+        try_inode(fs, fs->root - 1 + i, found);
+    }
+    for (guint i = 0; i < found->len; i++) {
+        try_inode(fs, g_array_index(found, FsIno, i), found);
     }
     try_block_use(fs);
 }
