@@ -1,6 +1,7 @@
 #!/bin/bash
 # The kernels for 64-bit ARM: built with a cross compiler and run in an emulator, the
-# tests of kernels, encoding and search pass, and the definition in Python has the same bits.
+# tests of kernels, encoding, search and structures pass, and the definition in Python has
+# the same bits.
 # Exits 77 with a reason on its last line when a tool is missing.
 set -euo pipefail
 
@@ -37,7 +38,7 @@ build()
         "$here"/../src/*.c -lm
 }
 
-for name in kernels encode search; do
+for name in kernels encode search structure; do
     build "test-$name" "$here/test-$name.c" "$here"/{common,plain/run-tests}.c
     "${run[@]}" "$scratch/test-$name"
 done
