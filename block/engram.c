@@ -341,6 +341,15 @@ static int coroutine_fn engram_co_ingest(const char *filename, BlockDriverState 
     return 0;
 }
 
+static BlockDriver bdrv_engram;
+
+EngramReader *engram_reader_of_node(BlockDriverState *bs)
+{
+    const EngramState *s = bs->opaque;
+
+    return bs->drv == &bdrv_engram ? s->reader : NULL;
+}
+
 static BlockDriver bdrv_engram = {
     .format_name            = "engram",
     .instance_size          = sizeof(EngramState),

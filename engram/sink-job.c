@@ -368,7 +368,7 @@ static bool map_chunk(SinkJob *job, const JobUnit *u, const SinkChunk *chunk,
     return true;
 }
 
-static bool coroutine_fn co_encode_unit(SinkJob *job, JobUnit *u, GError **errp)
+static bool coroutine_fn co_store_chunks(SinkJob *job, const JobUnit *u, GError **errp)
 {
     SinkEncoder *e = job->e;
     guint piece = u->first_piece;
@@ -393,6 +393,16 @@ static bool coroutine_fn co_encode_unit(SinkJob *job, JobUnit *u, GError **errp)
         if (!map_chunk(job, u, chunk, place, &piece, errp)) {
             return false;
         }
+    }
+    return true;
+}
+
+static bool coroutine_fn co_encode_unit(SinkJob *job, JobUnit *u, GError **errp)
+{
+    SinkEncoder *e = job->e;
+
+    if (e->frames && !co_store_chunks(job, u, errp)) {
+        return false;
     }
     return u->unit.file == SINK_NO_FILE ||
            sink_contents_add(e->contents, &u->unit, &u->found, errp);

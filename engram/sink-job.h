@@ -12,7 +12,8 @@
 #include "engram/sink-cut.h"
 #include "engram/sink-plan.h"
 
-/* What is common to all jobs of an encode. */
+/* What is common to all jobs of an encode.  frames NULL: nothing is stored, and only
+ * what files contain is found out. */
 typedef struct SinkEncoder {
     BlockBackend *disk;
     const ProfileSet *profiles;

@@ -39,9 +39,10 @@ struct SinkPlan {
     SinkPlanOptions opt;
     VolumeTable *table;
     GPtrArray *filesystems;         /* of Filesystem * */
-    SinkGaps *gaps;
+    SinkGaps *gaps;                 /* NULL: files only */
     RecordSorter *extents;          /* of ExtentRecord */
     uint64_t data_bytes;
+    uint64_t damages;
     uint64_t claims_left;           /* bytes that files may still claim to be theirs */
     uint64_t shared_claims_left;    /* the same, of what is said to be shared */
     SinkReader reader;
@@ -127,8 +128,11 @@ static bool coroutine_fn damaged(const char *path, const GError *error, void *op
     VolumeWalk *v = opaque;
     g_autofree char *text = display_path(v, path);
 
-    warn(v, "%s is stored as raw ranges, as far as it cannot be read: %s", text,
-         error->message);
+    v->plan->damages++;
+    warn(v,
+         v->plan->gaps ? "%s is stored as raw ranges, as far as it cannot be read: %s"
+                       : "%s cannot be read in full: %s",
+         text, error->message);
     return true;
 }
 
@@ -176,8 +180,11 @@ static bool add_piece(VolumeWalk *v, FileWalk *f, uint64_t file_offset,
         .profile = f->profile,
         .whole = f->whole,
     };
+    if (!p->gaps) {
+        p->data_bytes += length;
+    }
     return record_sorter_add(p->extents, &record, errp) &&
-           sink_gaps_cover(p->gaps, device_offset, length, errp);
+           (!p->gaps || sink_gaps_cover(p->gaps, device_offset, length, errp));
 }
 
 /* Where the next bytes of an extent are on the disk, and how many of them; 0: they are
@@ -363,6 +370,7 @@ static bool coroutine_fn co_add_entry(VolumeWalk *v, const FsWalkEntry *entry,
     uint64_t number;
 
     if (strlen(entry->path) > MANIFEST_PATH_BYTES_MAX) {
+        p->damages++;
         warn(v, "%s: a path of more than %d bytes is left out of the manifest",
              blk_name(v->volume->blk), MANIFEST_PATH_BYTES_MAX);
         return true;
@@ -420,6 +428,7 @@ static bool coroutine_fn co_read_files(VolumeWalk *v, GError **errp)
             return false;
         }
         if (damage) {
+            v->plan->damages++;
             warn(v, "%s", damage->message);
         }
     }
@@ -442,7 +451,8 @@ static bool coroutine_fn co_walk_volume(SinkPlan *p, Volume *volume, Filesystem 
 
     ino_set_init(&v.linked, fs->max_ino);
     manifest_writer_begin_volume(p->opt.manifest, info, fs->ident.type);
-    bool ok = fs_co_walk(fs, fs->root, FS_WALK_SORTED, &ops, &v, &error);
+    bool ok = fs_co_walk(fs, p->opt.start ? p->opt.start->ino : fs->root,
+                         FS_WALK_SORTED, &ops, &v, &error);
     if (v.failed) {
         g_propagate_error(errp, error);
     } else if (!ok) {
@@ -473,7 +483,9 @@ static Filesystem *coroutine_fn co_open_filesystem(SinkPlan *p, Volume *volume)
     }
     Filesystem *fs = fs_co_open(volume->fs_driver, volume->blk, &error);
     if (!fs) {
-        g_prefix_error(&error, "the volume is stored as a raw range: ");
+        p->damages++;
+        g_prefix_error(&error, p->gaps ? "the volume is stored as a raw range: "
+                                       : "the volume is left out: ");
         plan_warn(p, error->message);
     }
     return fs;
@@ -483,9 +495,14 @@ static bool coroutine_fn co_walk(SinkPlan *p, GError **errp)
 {
     for (guint i = 0; i < p->table->volumes->len; i++) {
         Volume *volume = g_ptr_array_index(p->table->volumes, i);
-        Filesystem *fs = co_open_filesystem(p, volume);
 
-        sink_gaps_add_volume(p->gaps, volume, fs);
+        if (p->opt.start && strcmp(p->opt.start->volume, volume->info->path) != 0) {
+            continue;
+        }
+        Filesystem *fs = co_open_filesystem(p, volume);
+        if (p->gaps) {
+            sink_gaps_add_volume(p->gaps, volume, fs);
+        }
         if (fs) {
             g_ptr_array_add(p->filesystems, fs);
             if (!co_walk_volume(p, volume, fs, errp)) {
@@ -503,7 +520,9 @@ static VolumeTable *coroutine_fn co_open_table(SinkPlan *p)
     VolumeTable *table = volume_table_co_open(p->opt.disk, &error);
 
     if (!table) {
-        g_prefix_error(&error, "the disk is stored as a raw range: ");
+        p->damages++;
+        g_prefix_error(&error, p->gaps ? "the disk is stored as a raw range: "
+                                       : "the disk is left out: ");
         plan_warn(p, error->message);
         return NULL;
     }
@@ -547,14 +566,34 @@ uint64_t sink_plan_bytes(const SinkPlan *p)
     return p->data_bytes;
 }
 
+uint64_t sink_plan_damages(const SinkPlan *p)
+{
+    return p->damages;
+}
+
+/* What lies between files, once these are known. */
+static bool coroutine_fn co_start_gaps(SinkPlan *p, GError **errp)
+{
+    if (!p->gaps) {
+        return true;
+    }
+    if (!p->table) {
+        sink_gaps_add_unknown(p->gaps);
+    }
+    return co_count_data(p, errp) && sink_gaps_start(p->gaps, errp) &&
+           co_load_gap(p, errp);
+}
+
 SinkPlan *coroutine_fn sink_plan_co_new(const SinkPlanOptions *options, GError **errp)
 {
     g_autoptr(SinkPlan) p = g_new0(SinkPlan, 1);
 
     p->opt = *options;
     p->filesystems = g_ptr_array_new_with_free_func((GDestroyNotify)fs_free);
-    p->gaps = sink_gaps_new(options->disk, options->profiles, options->drop_free_space,
-                            options->spool_dir);
+    if (!options->files_only) {
+        p->gaps = sink_gaps_new(options->disk, options->profiles,
+                                options->drop_free_space, options->spool_dir);
+    }
     p->extents = record_sorter_new(sizeof(ExtentRecord), compare_extents, SORT_BYTES,
                                    options->spool_dir);
     p->status.disk = options->disk;
@@ -570,14 +609,8 @@ SinkPlan *coroutine_fn sink_plan_co_new(const SinkPlanOptions *options, GError *
         .wrapped_left = MAX(blk_length(options->disk), UNWRAP_BYTES_LEAST),
     };
     p->table = co_open_table(p);
-    if (!p->table) {
-        sink_gaps_add_unknown(p->gaps);
-    } else if (!co_walk(p, errp)) {
-        return NULL;
-    }
-    if (!co_count_data(p, errp) || !record_sorter_finish(p->extents, errp) ||
-        !sink_gaps_start(p->gaps, errp) || !load_next(p, errp) ||
-        !co_load_gap(p, errp)) {
+    if ((p->table && !co_walk(p, errp)) || !co_start_gaps(p, errp) ||
+        !record_sorter_finish(p->extents, errp) || !load_next(p, errp)) {
         return NULL;
     }
     return g_steal_pointer(&p);
@@ -588,7 +621,7 @@ void sink_plan_free(SinkPlan *p)
     if (!p) {
         return;
     }
-    sink_gaps_free(p->gaps);
+    g_clear_pointer(&p->gaps, sink_gaps_free);
     g_ptr_array_unref(p->filesystems);
     g_clear_pointer(&p->table, volume_table_free);
     record_sorter_free(p->extents);

@@ -4,16 +4,12 @@
 #include "engram/sink.h"
 
 #include "engram/sink-base.h"
-#include "engram/sink-job.h"
+#include "engram/sink-run.h"
 #include "qapi/qapi-visit.h"
-#include "util/co-lock.h"
 #include "util/error.h"
-#include "util/thread-pool.h"
 
 enum {
-    JOBS_AHEAD      = 4,                /* beyond one for each thread */
     RECORD_LEVEL    = 3,
-    PATH_INTERVAL_US = 100000,          /* between paths looked up for the progress */
 };
 
 typedef struct Sink {
@@ -31,141 +27,23 @@ typedef struct Sink {
     uint64_t base_chunks;
     bool drop_free_space;
     uint64_t dropped_ranges;
-    int64_t next_path_us;
-    /* Jobs under way. */
-    GPtrArray *idle;                    /* of SinkJob */
-    uint64_t started, encoded;
-    unsigned in_flight;
-    CoSemaphore room;
-    CoQueue turn;
-    GError *error;                      /* the first */
 } Sink;
-
-/* A job on its way, in a coroutine of its own. */
-typedef struct JobRun {
-    Sink *s;
-    SinkJob *job;
-    uint64_t number;
-} JobRun;
-
-static void fail(Sink *s, GError *error)
-{
-    if (s->error) {
-        g_error_free(error);
-    } else {
-        s->error = error;
-    }
-}
-
-static void show_path(Sink *s, const SinkJob *job)
-{
-    int64_t now = g_get_monotonic_time();
-    uint32_t file = sink_job_file(job);
-
-    if (!s->progress || now < s->next_path_us || file == SINK_NO_FILE) {
-        return;
-    }
-    g_autofree char *path = manifest_writer_path(s->manifest, file);
-    progress_set_path(s->progress, path ? path : "");
-    s->next_path_us = now + PATH_INTERVAL_US;
-}
-
-static void coroutine_fn co_run_job(void *opaque)
-{
-    g_autofree JobRun *run = opaque;
-    Sink *s = run->s;
-    GError *error = NULL;
-
-    if (!sink_job_co_read(run->job, &error)) {
-        fail(s, g_steal_pointer(&error));
-    } else {
-        sink_job_co_cut(run->job);
-    }
-    while (s->encoded != run->number) {
-        co_queue_wait(&s->turn);
-    }
-    if (!s->error) {
-        show_path(s, run->job);
-        if (!sink_job_co_encode(run->job, &error)) {
-            fail(s, error);
-        }
-        progress_add(s->progress, sink_job_bytes(run->job));
-    }
-    s->encoded++;
-    s->in_flight--;
-    sink_job_clear(run->job);
-    g_ptr_array_add(s->idle, run->job);
-    co_semaphore_release(&s->room, 1);
-    co_queue_all(&s->turn);
-}
-
-static SinkJob *coroutine_fn co_take_job(Sink *s)
-{
-    co_semaphore_acquire(&s->room, 1);
-    return s->idle->len ? g_ptr_array_steal_index_fast(s->idle, s->idle->len - 1)
-                        : sink_job_new(&s->e);
-}
-
-static void start_job(Sink *s, SinkJob *job)
-{
-    JobRun *run = g_new(JobRun, 1);
-
-    *run = (JobRun){ s, job, s->started++ };
-    s->in_flight++;
-    coroutine_enter(coroutine_create(co_run_job, run));
-}
-
-static bool drop_unit(Sink *s, const SinkUnit *unit, GError **errp)
-{
-    s->dropped_ranges++;
-    progress_add(s->progress, unit->size);
-    return map_writer_add_dropped(s->e.map, unit->address, unit->size, errp);
-}
-
-/* Fills jobs with units and sends them off. */
-static void coroutine_fn co_fill_jobs(Sink *s)
-{
-    g_autoptr(GArray) extents = g_array_new(FALSE, FALSE, sizeof(SinkExtent));
-    SinkJob *job = co_take_job(s);
-    GError *error = NULL;
-    SinkUnit unit;
-    int ret = 0;
-
-    while (!s->error &&
-           (ret = sink_plan_co_next(s->plan, &unit, extents, &error)) > 0) {
-        if (unit.dropped) {
-            if (!drop_unit(s, &unit, &error)) {
-                ret = -1;
-                break;
-            }
-        } else if (!sink_job_add(job, &unit, extents)) {
-            start_job(s, job);
-            job = co_take_job(s);
-            bool fits = sink_job_add(job, &unit, extents);
-            g_assert(fits);
-        }
-    }
-    if (ret < 0) {
-        fail(s, error);
-    }
-    start_job(s, job);
-}
 
 static bool coroutine_fn co_encode_content(Sink *s, GError **errp)
 {
-    co_fill_jobs(s);
-    while (s->in_flight) {
-        co_queue_wait(&s->turn);
-    }
-    if (!s->error && !frame_writer_co_finish(s->e.frames, errp)) {
-        return false;
-    }
-    if (s->error) {
+    SinkRun run = {
+        .e = &s->e,
+        .plan = s->plan,
+        .manifest = s->manifest,
+        .progress = s->progress,
+    };
+
+    if (!sink_run_co_all(&run, errp)) {
         frame_writer_co_drain(s->e.frames);
-        g_propagate_error(errp, g_steal_pointer(&s->error));
         return false;
     }
-    return true;
+    s->dropped_ranges = run.dropped_ranges;
+    return frame_writer_co_finish(s->e.frames, errp);
 }
 
 static EngramChunkStats *chunk_stats(uint64_t chunks, uint64_t bytes)
@@ -365,7 +243,6 @@ static char *image_name(const char *given, BlockDriverState *src, GError **errp)
 static void sink_clear(Sink *s)
 {
     sink_plan_free(s->plan);
-    g_ptr_array_unref(s->idle);
     frame_writer_free(s->e.frames);
     map_writer_free(s->e.map);
     codebook_free(s->e.codebook);
@@ -376,7 +253,6 @@ static void sink_clear(Sink *s)
     engram_file_free(s->base);
     profile_set_free(s->profiles);
     out_file_free(s->file);
-    g_clear_error(&s->error);
 }
 
 /* What is written to, and how it is encoded: by what the engram says, if there is one. */
@@ -440,9 +316,6 @@ bool coroutine_fn engram_sink_co_encode(BlockDriverState *src, const char *path,
     }
     s.drop_free_space = options->free_space == FREE_SPACE_MODE_DROP;
     s.e.disk = disk;
-    s.idle = g_ptr_array_new_with_free_func((GDestroyNotify)sink_job_free);
-    co_semaphore_init(&s.room, thread_pool_max_threads(thread_pool_cpu()) + JOBS_AHEAD);
-    co_queue_init(&s.turn);
 
     bool ok = co_sink(&s, path, name, options, errp);
     sink_clear(&s);

@@ -20,6 +20,8 @@ EngramReader *coroutine_fn engram_reader_co_open(BlockDriverState *file, const c
                                                  uint64_t cache_bytes, GError **errp);
 /* Waits for read-ahead to end. In or out of a coroutine. */
 void engram_reader_free(EngramReader *r);
+/* That of a node of format engram, which owns it; NULL if it is of another. */
+EngramReader *engram_reader_of_node(BlockDriverState *bs);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EngramReader, engram_reader_free)
 
 /* From now on reads show that image. Not while requests are in flight. */

@@ -4,7 +4,7 @@
 # RUN='chrt -f 10' has the processors to itself.
 set -euo pipefail
 
-embr=${EMBR_IMG:-$(dirname "${BASH_SOURCE[0]}")/../../build/tools/embr-img}
+embr=$(realpath "${EMBR_IMG:-$(dirname "${BASH_SOURCE[0]}")/../../build/tools/embr-img}")
 dir=$(mktemp -d "${TMPDIR:-/tmp}/embr-$(basename "$0" .sh).XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 
