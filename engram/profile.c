@@ -13,6 +13,16 @@
 #include "qapi-visit.h"
 #include "util/error.h"
 
+/* What effort=fast and effort=max make of levels and frames; docs/profiles.md has what was
+ * measured. */
+enum {
+    FAST_LEVEL = 1,
+    MAX_LEVEL = 15,
+    MAX_LEVEL_FROM = 3,         /* lower levels are of what compresses badly, or is little */
+    MAX_FRAMES_FROM = 1 << 20,  /* smaller frames are of what is read at random */
+    MAX_FRAMES_FACTOR = 4,
+};
+
 typedef struct Magic {
     uint32_t offset;
     uint32_t len;
@@ -281,6 +291,29 @@ ProfileSet *profile_set_parse(const char *json, size_t len, GError **errp)
         return NULL;
     }
     return g_steal_pointer(&s);
+}
+
+static void scale(Profile *profile, EngramEffort effort)
+{
+    if (profile->codec == ENGRAM_CODEC_STORE) {
+        return;
+    }
+    if (effort == ENGRAM_EFFORT_FAST) {
+        profile->level = MIN(profile->level, FAST_LEVEL);
+    } else if (effort == ENGRAM_EFFORT_MAX && profile->level >= MAX_LEVEL_FROM) {
+        profile->level = MAX(profile->level, MAX_LEVEL);
+        if (profile->frame_size >= MAX_FRAMES_FROM) {
+            profile->frame_size =
+                MIN(profile->frame_size * MAX_FRAMES_FACTOR, ENGRAM_MAX_FRAME_BYTES);
+        }
+    }
+}
+
+void profile_set_scale(ProfileSet *s, EngramEffort effort)
+{
+    for (guint i = 0; i < s->table->profiles->len; i++) {
+        scale(s->table->profiles->pdata[i], effort);
+    }
 }
 
 /* All of a file of at most PROFILE_MAX_TABLE_BYTES. */

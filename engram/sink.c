@@ -262,12 +262,18 @@ static bool coroutine_fn co_open_target(Sink *s, const char *path, const char *n
 {
     if (!options->append) {
         s->profiles = profile_set_load(options->profiles, errp);
-        s->file = s->profiles ? out_file_new(path, errp) : NULL;
+        if (!s->profiles) {
+            return false;
+        }
+        profile_set_scale(s->profiles, options->has_effort ? options->effort
+                                                           : ENGRAM_EFFORT_BALANCED);
+        s->file = out_file_new(path, errp);
         return s->file != NULL;
     }
-    if (options->profiles) {
+    if (options->profiles || options->has_effort) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
-                    "profiles=: an engram that is appended to has its own");
+                    "%s=: an engram that is appended to has its own profiles",
+                    options->profiles ? "profiles" : "effort");
         return false;
     }
     s->file = out_file_open(path, errp);

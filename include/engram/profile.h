@@ -33,6 +33,9 @@ typedef struct ProfileSet ProfileSet;
 ProfileSet *profile_set_load(const char *path, GError **errp);
 /* The same from JSON that is in memory; errors do not name it. */
 ProfileSet *profile_set_parse(const char *json, size_t len, GError **errp);
+/* Changes levels and frame sizes as the schema says of EngramEffort.  Once, before the set
+ * is used. */
+void profile_set_scale(ProfileSet *s, EngramEffort effort);
 void profile_set_free(ProfileSet *s);           /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ProfileSet, profile_set_free)
 

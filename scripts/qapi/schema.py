@@ -88,8 +88,6 @@ class Enum(Type):
             if other != value:
                 raise SchemaError(self.where, f"values '{other}' and '{value}' of enum "
                                   f"'{name}' have the same name in C")
-        if 'max' in values:
-            raise SchemaError(self.where, f"enum '{name}' uses the reserved value 'max'")
         self.values = values
 
     def own_names(self):

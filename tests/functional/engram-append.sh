@@ -91,6 +91,8 @@ expect_failure 1 'has an image .disk1.raw. already|No such file' \
     "$EMBR_IMG" convert -O engram --append disk1.raw missing.engram
 expect_failure 1 'has its own' \
     "$EMBR_IMG" convert -O engram --append -o image=x,profiles=/dev/null disk1.raw fleet.engram
+expect_failure 1 'effort=: .* has its own' \
+    "$EMBR_IMG" convert -O engram --append -o image=x,effort=max disk1.raw fleet.engram
 expect_failure 1 'no engram magic|not.*engram' \
     "$EMBR_IMG" convert -O engram --append -o image=x disk1.raw disk2.raw
 expect_failure 1 'holds one disk' "$EMBR_IMG" convert -O raw --append disk1.raw disk2.raw

@@ -70,6 +70,13 @@ for aio in $AIO_MODES; do
 done
 unset EMBR_AIO
 
+# More effort makes it smaller, and it is the same disk.
+for effort in fast balanced max; do
+    "$EMBR_IMG" convert -O engram -o effort=$effort base.raw $effort.engram
+    "$EMBR_IMG" check -q $effort.engram
+    "$EMBR_IMG" compare -q base.raw $effort.engram
+done
+
 # A large disk with little in it
 "$EMBR_IMG" convert -O engram sparse.qcow2 sparse.engram
 "$EMBR_IMG" check -q sparse.engram

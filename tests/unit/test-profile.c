@@ -335,6 +335,36 @@ START_TEST(bad_magic)
 }
 END_TEST
 
+static void assert_scaled(EngramEffort effort, const int *levels, const uint64_t *sizes)
+{
+    g_autoptr(ProfileSet) s = load_good(
+        TABLE("{'name':'a','codec':'zstd','level':1,'frame-size':1048576},"
+              "{'name':'b','codec':'zstd','level':3,'frame-size':262144},"
+              "{'name':'c','codec':'zstd','level':5,'frame-size':1048576},"
+              "{'name':'d','codec':'zstd','level':19,'frame-size':8388608},"
+              "{'name':'e','codec':'store','frame-size':1048576},"));
+    const GPtrArray *profiles = profile_set_table(s)->profiles;
+
+    profile_set_scale(s, effort);
+    for (int i = 0; i < 5; i++) {
+        const Profile *profile = g_ptr_array_index(profiles, i);
+
+        ck_assert_int_eq(profile->level, levels[i]);
+        ck_assert_uint_eq(profile->frame_size, sizes[i]);
+    }
+}
+
+START_TEST(effort)
+{
+    const uint64_t sizes[] = { 1 << 20, 256 << 10, 1 << 20, 8 << 20, 1 << 20 };
+    const uint64_t larger[] = { 1 << 20, 256 << 10, 4 << 20, 16 << 20, 1 << 20 };
+
+    assert_scaled(ENGRAM_EFFORT_FAST, (const int[]){ 1, 1, 1, 1, 0 }, sizes);
+    assert_scaled(ENGRAM_EFFORT_BALANCED, (const int[]){ 1, 3, 5, 19, 0 }, sizes);
+    assert_scaled(ENGRAM_EFFORT_MAX, (const int[]){ 1, 15, 15, 19, 0 }, larger);
+}
+END_TEST
+
 START_TEST(not_a_table)
 {
     static const char *const texts[] = {
@@ -387,6 +417,7 @@ int main(void)
     tcase_add_test(tc, bad_sizes_and_levels);
     tcase_add_test(tc, bad_patterns);
     tcase_add_test(tc, bad_magic);
+    tcase_add_test(tc, effort);
     tcase_add_test(tc, not_a_table);
     tcase_add_test(tc, not_a_file);
     suite_add_tcase(suite, tc);
