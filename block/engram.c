@@ -307,6 +307,13 @@ static int coroutine_fn engram_co_load_snapshot(BlockDriverState *bs,
     return 0;
 }
 
+static void engram_set_salvage(BlockDriverState *bs, SalvageLog *log)
+{
+    EngramState *s = bs->opaque;
+
+    engram_reader_set_salvage(s->reader, log);
+}
+
 static bool engram_content_digest(BlockDriverState *bs,
                                   uint8_t digest[BDRV_DIGEST_BYTES])
 {
@@ -363,6 +370,7 @@ static BlockDriver bdrv_engram = {
     .bdrv_co_get_info       = engram_co_get_info,
     .bdrv_co_check          = engram_co_check_image,
     .bdrv_co_load_snapshot  = engram_co_load_snapshot,
+    .bdrv_set_salvage       = engram_set_salvage,
     .bdrv_content_digest    = engram_content_digest,
     .bdrv_co_ingest         = engram_co_ingest,
 };

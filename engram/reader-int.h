@@ -26,6 +26,7 @@ struct EngramReader {
     ObjectCache *maps;
     ObjectCache *frames;
     ReadAhead ahead;
+    SalvageLog *salvage;        /* NULL: damage is an error */
 };
 
 /* The map of a segment, pinned; *map is NULL if it is all zero. */

@@ -167,6 +167,7 @@ bool coroutine_fn engram_reader_co_map(EngramReader *r, uint64_t segment,
 /* The part of a request that lies in one segment. */
 typedef struct SegmentRead {
     EngramReader *r;
+    uint64_t start;                     /* of the segment on the disk */
     const EngramMap *map;
     uint32_t from, to;                  /* bytes of the segment */
     const IOVector *iov;
@@ -206,6 +207,27 @@ static void copy_entries(SegmentRead *s, const FrameWork *work, const uint8_t *d
     }
 }
 
+/* The frame cannot be had: its entries read as zeroes. */
+static void lose_entries(SegmentRead *s, const FrameWork *work, GError *error)
+{
+    const EngramMap *map = s->map;
+    uint32_t i = work->first;
+
+    for (;;) {
+        uint32_t entry = s->first_entry + i;
+        uint32_t from = MAX(map->starts[entry], s->from);
+        uint32_t to = MIN(map->starts[entry + 1], s->to);
+
+        iovector_memset(s->iov, s->iov_offset + (from - s->from), 0, to - from);
+        salvage_log_add(s->r->salvage, s->start + from, to - from, g_error_copy(error));
+        if (!s->next[i]) {
+            break;
+        }
+        i = s->next[i] - 1;
+    }
+    g_error_free(error);
+}
+
 static const EngramRef *frame_ref(const SegmentRead *s, const FrameWork *work)
 {
     return &s->map->frames[work->frame].frame;
@@ -219,6 +241,10 @@ static void coroutine_fn co_work(SegmentRead *s)
         GError *error = NULL;
         CachedObject *frame = object_cache_co_get(s->r->frames, frame_ref(s, &work), &error);
 
+        if (!frame && s->r->salvage) {
+            lose_entries(s, &work, error);
+            continue;
+        }
         if (!frame) {
             if (s->error) {
                 g_error_free(error);
@@ -292,13 +318,14 @@ static void copy_cached(SegmentRead *s)
     g_array_set_size(s->todo, kept);
 }
 
-static bool coroutine_fn co_read_segment(EngramReader *r, const EngramMap *map, uint32_t from,
-                                         uint32_t to, const IOVector *iov, size_t iov_offset,
+static bool coroutine_fn co_read_segment(EngramReader *r, uint64_t start,
+                                         const EngramMap *map, uint32_t from, uint32_t to,
+                                         const IOVector *iov, size_t iov_offset,
                                          GError **errp)
 {
     g_autoptr(GArray) todo = g_array_new(FALSE, FALSE, sizeof(FrameWork));
     SegmentRead s = {
-        .r = r, .map = map, .from = from, .to = to, .iov = iov, .iov_offset = iov_offset,
+        .r = r, .start = start, .map = map, .from = from, .to = to, .iov = iov, .iov_offset = iov_offset,
         .todo = todo,
     };
 
@@ -321,6 +348,19 @@ static bool coroutine_fn co_read_segment(EngramReader *r, const EngramMap *map, 
     return true;
 }
 
+void engram_reader_set_salvage(EngramReader *r, SalvageLog *log)
+{
+    r->salvage = log;
+}
+
+/* The map cannot be had. */
+static void lose_range(EngramReader *r, uint64_t offset, uint64_t bytes,
+                       const IOVector *iov, size_t iov_offset, GError *error)
+{
+    iovector_memset(iov, iov_offset, 0, bytes);
+    salvage_log_add(r->salvage, offset, bytes, error);
+}
+
 bool coroutine_fn engram_reader_co_read(EngramReader *r, uint64_t offset, uint64_t bytes,
                                         const IOVector *iov, size_t iov_offset,
                                         GError **errp)
@@ -333,13 +373,17 @@ bool coroutine_fn engram_reader_co_read(EngramReader *r, uint64_t offset, uint64
         uint64_t segment = offset >> r->top.segment_bits;
         uint64_t segment_start = segment << r->top.segment_bits;
         uint64_t to = MIN(end, segment_start + segment_mask + 1);
+        GError *error = NULL;
         CachedObject *map;
 
-        if (!engram_reader_co_map(r, segment, &map, errp)) {
-            return false;
-        }
-        if (map) {
-            bool ok = co_read_segment(r, map->value, offset - segment_start,
+        if (!engram_reader_co_map(r, segment, &map, &error)) {
+            if (!r->salvage) {
+                g_propagate_error(errp, error);
+                return false;
+            }
+            lose_range(r, offset, to - offset, iov, iov_offset, error);
+        } else if (map) {
+            bool ok = co_read_segment(r, segment_start, map->value, offset - segment_start,
                                       to - segment_start, iov, iov_offset, errp);
             object_cache_put(r->maps, map);
             if (!ok) {
@@ -393,10 +437,16 @@ bool coroutine_fn engram_reader_co_status(EngramReader *r, uint64_t offset, uint
         CachedObject *map;
         EngramContent found = ENGRAM_CONTENT_ZERO;
 
-        if (!engram_reader_co_map(r, segment, &map, errp)) {
+        GError *error = NULL;
+        bool found_map = engram_reader_co_map(r, segment, &map, &error);
+        if (!found_map && !r->salvage) {
+            g_propagate_error(errp, error);
             return false;
         }
-        if (map) {
+        if (!found_map) {
+            g_error_free(error);
+            found = ENGRAM_CONTENT_DATA;
+        } else if (map) {
             run_end = segment_start + run_in_map(map->value, pos - segment_start, &found);
             object_cache_put(r->maps, map);
             maps++;

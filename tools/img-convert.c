@@ -27,6 +27,8 @@ typedef struct ConvertCommand {
     ConvertOptions copy;
     bool no_create;
     bool progress;
+    bool salvage;
+    bool quiet;
 } ConvertCommand;
 
 static bool coroutine_fn co_copy(const ConvertCommand *o, BlockBackend *src,
@@ -86,6 +88,38 @@ static int coroutine_fn co_convert_ingest(const ConvertCommand *o,
     return EXIT_SUCCESS;
 }
 
+static void report_lost(const SalvageRange *range, void *opaque)
+{
+    report_warning("%" G_GUINT64_FORMAT " bytes at offset 0x%" G_GINT64_MODIFIER
+                   "x are lost and read as zeroes: %s",
+                   range->bytes, range->offset, range->why);
+}
+
+static void ignore_lost(const SalvageRange *range, void *opaque)
+{
+}
+
+/* What becomes of the source is what can be read of it. */
+static BlockBackend *add_salvage(BlockBackend *src)
+{
+    g_autoptr(BlockDriverState) filter = bdrv_new_salvage(blk_bs(src));
+    BlockBackend *salvaged = blk_new(filter);
+
+    blk_unref(src);
+    return salvaged;
+}
+
+static void report_salvage(const ConvertCommand *o, BlockBackend *src)
+{
+    uint64_t lost = bdrv_salvage_foreach(blk_bs(src), o->quiet ? ignore_lost : report_lost,
+                                         NULL);
+
+    if (lost && !o->quiet) {
+        report_warning("%" G_GUINT64_FORMAT " bytes of '%s' in all are lost", lost,
+                       o->source);
+    }
+}
+
 static int coroutine_fn co_convert(void *opaque)
 {
     ConvertCommand *o = opaque;
@@ -97,10 +131,13 @@ static int coroutine_fn co_convert(void *opaque)
     if (!src || (!o->no_create && !target_is_no_source(o->target, blk_bs(src)))) {
         return EXIT_FAILURE;
     }
-    if (drv && drv->bdrv_co_ingest) {
-        return co_convert_ingest(o, drv, src, progress);
+    src = o->salvage ? add_salvage(src) : src;
+    int status = drv && drv->bdrv_co_ingest ? co_convert_ingest(o, drv, src, progress)
+                                            : co_convert_push(o, src, progress);
+    if (o->salvage) {
+        report_salvage(o, src);
     }
-    return co_convert_push(o, src, progress);
+    return status;
 }
 
 static bool parse_sparse(const char *text, int64_t *bytes)
@@ -145,6 +182,7 @@ typedef struct Arguments {
     gboolean compressed;
     gboolean target_is_zero;
     gboolean no_create;
+    gboolean salvage;
     gboolean append;
     gboolean out_of_order; /* as all targets are written anyway */
     gboolean progress;
@@ -248,6 +286,8 @@ static bool to_command(Arguments *a, ConvertCommand *o)
     o->copy.target_is_zero = a->target_is_zero;
     o->no_create = a->no_create;
     o->progress = a->progress && !a->quiet;
+    o->salvage = a->salvage;
+    o->quiet = a->quiet;
     return true;
 }
 
@@ -290,6 +330,8 @@ int img_convert(int argc, char **argv)
          "Write into a target that is there already", NULL},
         {"append", 0, 0, G_OPTION_ARG_NONE, &a.append,
          "Add the image to the engram that is there", NULL},
+        {"salvage", 0, 0, G_OPTION_ARG_NONE, &a.salvage,
+         "Zeroes take the place of what cannot be read", NULL},
         {"target-is-zero", 0, 0, G_OPTION_ARG_NONE, &a.target_is_zero,
          "That target reads as zeroes", NULL},
         {"target-image-opts", 0, 0, G_OPTION_ARG_NONE, &a.target_image.image_opts,

@@ -5,6 +5,7 @@
 #define EMBR_BLOCK_BLOCK_INT_H
 
 #include "block/block.h"
+#include "block/salvage.h"
 #include "util/co-lock.h"
 #include "util/progress.h"
 
@@ -102,6 +103,9 @@ struct BlockDriver {
                                       GError **errp);
     int coroutine_fn (*bdrv_co_load_snapshot)(BlockDriverState *bs, const char *id_or_name,
                                               GError **errp);
+    /* From now on nothing fails for damage: what is lost reads as zeroes and is noted in
+     * log, which stays the caller's; NULL: no more of that.  See block/salvage.h. */
+    void (*bdrv_set_salvage)(BlockDriverState *bs, SalvageLog *log);
     /* See bdrv_content_digest(). */
     bool (*bdrv_content_digest)(BlockDriverState *bs, uint8_t digest[BDRV_DIGEST_BYTES]);
 

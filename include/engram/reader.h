@@ -9,6 +9,7 @@
 #ifndef EMBR_ENGRAM_READER_H
 #define EMBR_ENGRAM_READER_H
 
+#include "block/salvage.h"
 #include "engram/map.h"
 
 typedef struct EngramReader EngramReader;
@@ -45,6 +46,10 @@ int coroutine_fn engram_reader_co_pin(EngramReader *r, uint64_t offset, uint64_t
                                       IOVector *iov, GPtrArray *held, GError **errp);
 /* Lets go of all that is held. */
 void engram_reader_unpin(EngramReader *r, GPtrArray *held);
+
+/* What is damaged reads as zeroes from now on and is noted in log; NULL: it is an error
+ * again. Not for engram_reader_co_pin(). */
+void engram_reader_set_salvage(EngramReader *r, SalvageLog *log);
 
 typedef enum EngramContent {
     ENGRAM_CONTENT_DATA,
