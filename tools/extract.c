@@ -79,6 +79,25 @@ GArray *coroutine_fn extract_co_ranges(Filesystem *fs, const FsStat *stat,
     return g_steal_pointer(&ranges);
 }
 
+bool coroutine_fn extract_co_try_content(const ExtractFile *file, GError **errp)
+{
+    g_autofree uint8_t *buf = g_malloc(MIN(PIECE_BYTES, file->stat.size));
+
+    for (guint i = 0; i < file->ranges->len; i++) {
+        const DataRange *range = &g_array_index(file->ranges, DataRange, i);
+        size_t len;
+
+        for (uint64_t done = 0; done < range->length; done += len) {
+            len = MIN(PIECE_BYTES, range->length - done);
+            if (!fs_co_read(file->fs, file->stat.ino, range->offset + done, len, buf,
+                            errp)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* Reads a piece; where that fails, block by block.  The first error is reported. */
 static void coroutine_fn co_read_piece(ExtractTarget *target, const ExtractFile *file,
                                        uint64_t offset, size_t len, uint8_t *buf,

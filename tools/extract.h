@@ -54,6 +54,9 @@ void extract_note(const char *path, const char *format, ...) G_GNUC_PRINTF(2, 3)
 GArray *coroutine_fn extract_co_ranges(Filesystem *fs, const FsStat *stat,
                                        GError **errp);
 
+/* Whether all of the ranges can be read. */
+bool coroutine_fn extract_co_try_content(const ExtractFile *file, GError **errp);
+
 /* Hands the file's ranges to write, in order and in pieces.  What cannot be read is
  * reported, and handed over as zeroes.  False if write returned false. */
 typedef bool ExtractWrite(uint64_t offset, const uint8_t *data, size_t len,

@@ -16,6 +16,7 @@ typedef struct Extract {
     const char *snapshot;
     const char *tar; /* "-": standard output */
     const char *directory;
+    gboolean skip_damaged;
     ExtractTarget *target;
     size_t strip;      /* what paths have before the name of the start */
     Filesystem *fs;    /* that links is about */
@@ -76,6 +77,9 @@ static bool coroutine_fn co_complete(Extract *x, ExtractFile *file)
         file->target = fs_co_readlink(file->fs, file->stat.ino, &error);
     } else if (S_ISREG(file->stat.mode)) {
         file->ranges = extract_co_ranges(file->fs, &file->stat, &error);
+        if (file->ranges && x->skip_damaged) {
+            extract_co_try_content(file, &error);
+        }
     }
     if (error) {
         extract_problem(x->target, file->path, "is left out: %s", error->message);
@@ -220,6 +224,8 @@ int img_extract(int argc, char **argv)
         {"directory", 'C', 0, G_OPTION_ARG_FILENAME, &directory,
          "Make files below that directory; what is there already is not replaced",
          "DIR"},
+        {"skip-damaged", 0, 0, G_OPTION_ARG_NONE, &x.skip_damaged,
+         "Leave out files that cannot be read; by default, zeroes are in that place", NULL},
         {NULL},
     };
     const CommandSyntax syntax = {
