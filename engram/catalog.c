@@ -167,6 +167,8 @@ static bool coroutine_fn co_plan(Making *k, GError **errp)
 /* Reads all files; *ref is the manifest in k->file then. */
 static bool coroutine_fn co_make(Making *k, EngramRef *ref, GError **errp)
 {
+    EngramRef vector_index;             /* nobody looks for these files by it */
+
     k->profiles = profile_set_load(NULL, errp);
     k->file = k->profiles ? new_file(errp) : NULL;
     if (!k->file) {
@@ -190,7 +192,7 @@ static bool coroutine_fn co_make(Making *k, EngramRef *ref, GError **errp)
         return false;
     }
     progress_finish(k->progress);
-    return manifest_writer_co_finish(k->manifest, &k->out, ref, errp) &&
+    return manifest_writer_co_finish(k->manifest, &k->out, ref, &vector_index, errp) &&
            object_writer_co_flush(&k->out, errp);
 }
 

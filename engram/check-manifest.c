@@ -8,15 +8,72 @@
 
 #include "engram/manifest.h"
 #include "engram/tree-digests.h"
+#include "engram/vector-index.h"
+#include "engram/vector.h"
 #include "util/error.h"
 
+/* Which entries of a manifest are directories: a bit for each. */
+static void set_directory(GByteArray *directories, uint64_t number)
+{
+    while (directories->len <= number / 8) {
+        g_byte_array_append(directories, (const uint8_t *)"", 1);
+    }
+    directories->data[number / 8] |= 1 << number % 8;
+}
+
+static bool is_directory(const GByteArray *directories, uint64_t number)
+{
+    return number / 8 < directories->len &&
+           directories->data[number / 8] >> number % 8 & 1;
+}
+
+/*
+ * A sum over vectors, in any order, of what an index is to say of each.  Kept of the
+ * vectors and of the members of clusters, it tells without much memory whether these
+ * are the same: each vector in one cluster, of the right kind, with its first trits.
+ */
+static uint64_t sum_member(uint64_t vector, bool directory, const uint8_t *packed,
+                           size_t bytes)
+{
+    uint8_t text[sizeof(uint64_t) + 1 + VECTOR_SHORT_PACKED_BYTES_MAX];
+
+    le64_store(text, vector);
+    text[sizeof(uint64_t)] = directory;
+    memcpy(text + sizeof(uint64_t) + 1, packed, bytes);
+    return engram_checksum(text, sizeof(uint64_t) + 1 + bytes);
+}
+
+/* What an index is to say of a vector. */
+static bool sum_vector(Check *check, const EngramImage *image,
+                       const EngramVectorIndex *index, uint64_t number,
+                       const EngramVectorInfo *info, bool directory, uint64_t *sum)
+{
+    uint64_t v[HYPERVEC_WORDS(HYPERVEC_DIMENSION_MAX)], small[VECTOR_SHORT_WORDS];
+    uint8_t packed[VECTOR_SHORT_PACKED_BYTES_MAX];
+    const char *reason;
+
+    if (!hypervec_unpack(&index->space, v, info->packed, info->bytes, &reason)) {
+        check_corrupt(check, "image '%s': vector of file %" PRIu64 ": %s", image->name,
+                      info->entry, reason);
+        return false;
+    }
+    vector_shorten(&index->space, small, v);
+    *sum += sum_member(number, directory, packed,
+                       hypervec_pack(vector_short_space(), packed, small));
+    return true;
+}
+
+/* Vectors are in order, and the index, which may be NULL, has them. */
 static void coroutine_fn co_check_vectors(Check *check, EngramManifestReader *m,
-                                          const EngramImage *image)
+                                          const EngramImage *image,
+                                          const EngramVectorIndex *index,
+                                          const GByteArray *directories,
+                                          uint64_t members_sum)
 {
     g_auto(EngramVectorIter) it;
     EngramVectorInfo info;
     GError *error = NULL;
-    uint64_t least = 0;
+    uint64_t least = 0, number = 0, sum = 0;
     int ret;
 
     engram_vector_iter_init(&it, m);
@@ -27,10 +84,81 @@ static void coroutine_fn co_check_vectors(Check *check, EngramManifestReader *m,
             return;
         }
         least = info.entry == UINT64_MAX ? info.entry : info.entry + 1;
+        if (index && info.entry != ENGRAM_VECTOR_OF_IMAGE &&
+            !sum_vector(check, image, index, number, &info,
+                        is_directory(directories, info.entry), &sum)) {
+            return;
+        }
+        number++;
     }
     if (ret < 0) {
         check_problem(check, error);
+    } else if (index && sum != members_sum) {
+        check_corrupt(check, "image '%s': the vector index at offset 0x%" PRIx64
+                      " does not hold the vectors of the manifest", image->name,
+                      index->offset);
     }
+}
+
+/* False: reported. */
+static bool coroutine_fn co_sum_page(Check *check, const EngramVectorIndex *index,
+                                     uint32_t page, uint64_t *sum)
+{
+    const EngramRef *ref = &index->pages[page].ref;
+    g_autofree uint8_t *data = check_co_load(check, ref, ENGRAM_OBJECT_MEMBERS);
+    uint64_t file_members = index->starts[index->n_file_clusters];
+    EngramMemberIter it;
+    EngramMemberInfo member;
+    GError *error = NULL;
+    int ret;
+
+    if (!data) {
+        return false;
+    }
+    engram_member_iter_init(&it, index, page, data);
+    while ((ret = engram_member_iter_next(&it, &member, &error)) > 0) {
+        uint64_t v[VECTOR_SHORT_WORDS];
+        const char *reason;
+
+        if (!hypervec_unpack(vector_short_space(), v, member.packed, member.bytes,
+                             &reason)) {
+            check_corrupt(check, "members page at offset 0x%" PRIx64 ": vector %" PRIu64
+                          ": %s", le64_get(ref->offset), member.vector, reason);
+            return false;
+        }
+        *sum += sum_member(member.vector, member.number >= file_members, member.packed,
+                           member.bytes);
+    }
+    if (ret < 0) {
+        check_object_problem(check, ref, error);
+    }
+    return ret == 0;
+}
+
+/* NULL: there is no index, or reported. */
+static EngramVectorIndex *coroutine_fn co_check_index(Check *check,
+                                                      EngramManifestReader *m,
+                                                      const EngramImage *image,
+                                                      uint64_t *sum)
+{
+    g_autoptr(EngramVectorIndex) index = NULL;
+    GError *error = NULL;
+
+    if (!engram_vector_index_is_there(check->file, image)) {
+        return NULL;
+    }
+    index = engram_vector_index_co_open(m, image, &error);
+    if (!index) {
+        check_object_problem(check, &image->vector_index, error);
+        return NULL;
+    }
+    check_co_padding(check, &image->vector_index, ENGRAM_OBJECT_VECTOR_INDEX);
+    for (uint32_t i = 0; i < index->n_pages; i++) {
+        if (!co_sum_page(check, index, i, sum)) {
+            return NULL;
+        }
+    }
+    return g_steal_pointer(&index);
 }
 
 /* Directories that are complete, as the manifest has them. */
@@ -98,7 +226,8 @@ static bool add_to_digests(DigestCheck *d, TreeDigests *digests,
 
 /* All files of the manifest; 0 or -1 and an error. */
 static int coroutine_fn co_check_files(Check *check, EngramManifestReader *m,
-                                       const EngramImage *image, GError **errp)
+                                       const EngramImage *image,
+                                       GByteArray *directories, GError **errp)
 {
     g_autoptr(GArray) open = g_array_new(FALSE, FALSE, sizeof(RecordedDigest));
     DigestCheck d = { check, image, open };
@@ -113,6 +242,9 @@ static int coroutine_fn co_check_files(Check *check, EngramManifestReader *m,
         if ((info.volume != volume && !tree_digests_end_volume(digests, errp)) ||
             !add_to_digests(&d, digests, &info, errp)) {
             return -1;
+        }
+        if (S_ISDIR(info.mode)) {
+            set_directory(directories, info.number);
         }
         volume = info.volume;
     }
@@ -138,8 +270,11 @@ void coroutine_fn check_co_manifest(Check *check, const EngramImage *image)
     for (uint32_t i = 0; i < m->n_vector_pages; i++) {
         check_co_padding(check, &m->vector_pages[i].ref, ENGRAM_OBJECT_VECTORS);
     }
-    if (co_check_files(check, m, image, &error) < 0) {
+    g_autoptr(GByteArray) directories = g_byte_array_new();
+    uint64_t sum = 0;
+    if (co_check_files(check, m, image, directories, &error) < 0) {
         check_problem(check, error);
     }
-    co_check_vectors(check, m, image);
+    g_autoptr(EngramVectorIndex) index = co_check_index(check, m, image, &sum);
+    co_check_vectors(check, m, image, index, directories, sum);
 }

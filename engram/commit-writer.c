@@ -56,11 +56,14 @@ static void make_slot(EngramSlot *slot, const EngramFile *base, uint64_t sequenc
         .sequence = le64_make(sequence),
         .commit = *commit,
         .end = le64_make(end),
+        .autoclear = le64_make(ENGRAM_AUTOCLEAR_VECTOR_INDEX),
     };
     memcpy(slot->magic, ENGRAM_MAGIC, ENGRAM_MAGIC_BYTES);
     if (base) {
         slot->incompatible = le64_make(base->incompatible);
         slot->compatible = le64_make(base->compatible);
+        slot->autoclear =
+            le64_make(base->autoclear & ENGRAM_AUTOCLEAR_VECTOR_INDEX);
         memcpy(slot->uuid, base->uuid, sizeof(slot->uuid));
     } else {
         make_uuid(slot->uuid);

@@ -326,7 +326,8 @@ static bool coroutine_fn co_copy_image(Compact *c, uint32_t index, GError **errp
     };
     memcpy(record.root_digest, image->root_digest, sizeof(record.root_digest));
     if (!engram_ref_is_none(&image->manifest) &&
-        !engram_manifest_co_copy(c->from, image, &c->out, &record.manifest, errp)) {
+        !engram_manifest_co_copy(c->from, image, &c->out, &record.manifest,
+                                 &record.vector_index, errp)) {
         return false;
     }
     g_byte_array_append(raw, (const uint8_t *)&record, sizeof(record));

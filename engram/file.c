@@ -330,6 +330,7 @@ EngramImage *coroutine_fn engram_file_co_image(EngramFile *f, uint32_t index, GE
     memcpy(image->root_digest, record.root_digest, sizeof(image->root_digest));
     image->map_root = record.map_root;
     image->manifest = record.manifest;
+    image->vector_index = record.vector_index;
     image->name = g_strndup(name, name_bytes);
     image->info = g_strndup(name + name_bytes, info_bytes);
     return image;

@@ -7,9 +7,10 @@
 #include "engram/file.h"
 #include "engram/object-writer.h"
 
-/* Its pages as they are, in the same order.  image has a manifest. */
+/* Its pages as they are, in the same order, and the index of its vectors, or none.
+ * image has a manifest. */
 bool coroutine_fn engram_manifest_co_copy(EngramFile *from, const EngramImage *image,
                                           ObjectWriter *out, EngramRef *manifest,
-                                          GError **errp);
+                                          EngramRef *vector_index, GError **errp);
 
 #endif

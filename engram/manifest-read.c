@@ -11,7 +11,7 @@
 
 enum { MAX_PATH_BYTES = 65535 };
 
-static void G_GNUC_PRINTF(4, 5) set_corrupt(GError **errp, EngramManifestReader *m,
+static void G_GNUC_PRINTF(4, 5) set_corrupt(GError **errp, const EngramManifestReader *m,
                                             uint64_t offset, const char *format, ...)
 {
     va_list ap;
@@ -365,12 +365,53 @@ void engram_vector_iter_clear(EngramVectorIter *it)
     g_clear_pointer(&it->data, g_free);
 }
 
+bool engram_manifest_take_vector(const EngramManifestReader *m, uint32_t page,
+                                 const uint8_t *data, size_t size, size_t *pos,
+                                 EngramVectorInfo *info, GError **errp)
+{
+    EngramVectorEntry entry = { 0 };
+    ByteReader r;
+
+    byte_reader_init(&r, data, size);
+    byte_reader_seek(&r, *pos);
+    const void *head = byte_reader_take(&r, sizeof(entry));
+    if (head) {
+        memcpy(&entry, head, sizeof(entry));
+    }
+    info->entry = le64_get(entry.entry);
+    info->bytes = le32_get(entry.bytes);
+    info->packed = byte_reader_take(&r, info->bytes);
+    if (r.bad || (info->entry >= m->n_entries && info->entry != ENGRAM_VECTOR_OF_IMAGE)) {
+        set_corrupt(errp, m, le64_get(m->vector_pages[page].ref.offset),
+                    "vector entry at byte %zu of %zu has %" PRIu32
+                    " bytes and belongs to file %" PRIu64 " of %" PRIu64,
+                    *pos, size, info->bytes, info->entry, m->n_entries);
+        return false;
+    }
+    *pos = r.pos;
+    return true;
+}
+
+uint32_t engram_manifest_find_vector_page(const EngramManifestReader *m, uint64_t number)
+{
+    uint32_t low = 0, high = m->n_vector_pages;
+
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (le64_get(m->vector_pages[middle].first) <= number) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 int coroutine_fn engram_vector_iter_co_next(EngramVectorIter *it, EngramVectorInfo *info,
                                             GError **errp)
 {
     EngramManifestReader *m = it->m;
-    EngramVectorEntry entry = { 0 };
-    ByteReader r;
 
     if (it->next >= m->n_vectors) {
         return 0;
@@ -387,24 +428,15 @@ int coroutine_fn engram_vector_iter_co_next(EngramVectorIter *it, EngramVectorIn
         it->pos = 0;
         it->page_end = le64_get(page->first) + le32_get(page->entries);
     }
-    byte_reader_init(&r, it->data, it->size);
-    byte_reader_seek(&r, it->pos);
-    const void *head = byte_reader_take(&r, sizeof(entry));
-    if (head) {
-        memcpy(&entry, head, sizeof(entry));
-    }
-    info->entry = le64_get(entry.entry);
-    info->bytes = le32_get(entry.bytes);
-    info->packed = byte_reader_take(&r, info->bytes);
-    it->next++;
-    if (r.bad || (it->next == it->page_end && byte_reader_left(&r)) ||
-        (info->entry >= m->n_entries && info->entry != ENGRAM_VECTOR_OF_IMAGE)) {
-        set_corrupt(errp, m, le64_get(page->ref.offset),
-                    "vector entry at byte %zu of %zu has %" PRIu32
-                    " bytes and belongs to file %" PRIu64 " of %" PRIu64,
-                    it->pos, it->size, info->bytes, info->entry, m->n_entries);
+    if (!engram_manifest_take_vector(m, it->page, it->data, it->size, &it->pos, info,
+                                     errp)) {
         return -1;
     }
-    it->pos = r.pos;
+    it->next++;
+    if (it->next == it->page_end && it->pos != it->size) {
+        set_corrupt(errp, m, le64_get(page->ref.offset),
+                    "%zu bytes after the last of its vectors", it->size - it->pos);
+        return -1;
+    }
     return 1;
 }

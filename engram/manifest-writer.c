@@ -6,13 +6,15 @@
 #include "engram/tree-digests.h"
 #include "engram/tree-vectors.h"
 #include "qapi/qapi-types.h"
+#include "engram/vector-index-writer.h"
 #include "util/error.h"
 #include "util/spool.h"
 #include "util/units.h"
 
 enum {
     FILES_PAGE_BYTES   = 32 << 10,
-    VECTORS_PAGE_BYTES = 64 << 10,
+    /* A page and one vector more is still decoded without a thread. */
+    VECTORS_PAGE_BYTES = (16 << 10) - sizeof(EngramVectorEntry) - VECTOR_PACKED_BYTES_MAX,
     PAGE_LEVEL         = 5,
 };
 
@@ -52,6 +54,7 @@ struct ManifestWriter {
     GArray *file_pages, *vector_pages;      /* of EngramManifestPage */
     GByteArray *vectors;            /* the page being filled */
     uint64_t n_vectors, vectors_first;
+    VectorIndexWriter *index;
     uint8_t image_vector[VECTOR_PACKED_BYTES_MAX];
     size_t image_vector_bytes;
 };
@@ -70,7 +73,8 @@ ManifestWriter *manifest_writer_new(const char *spool_dir, GError **errp)
     m->vectors = g_byte_array_new();
     m->entries = spool_new(spool_dir, errp);
     m->content = m->entries ? spool_new(spool_dir, errp) : NULL;
-    return m->content ? g_steal_pointer(&m) : NULL;
+    m->index = m->content ? vector_index_writer_new(spool_dir, errp) : NULL;
+    return m->index ? g_steal_pointer(&m) : NULL;
 }
 
 void manifest_writer_free(ManifestWriter *m)
@@ -80,6 +84,7 @@ void manifest_writer_free(ManifestWriter *m)
     }
     spool_free(m->entries);
     spool_free(m->content);
+    vector_index_writer_free(m->index);
     g_array_unref(m->pages);
     g_array_unref(m->volumes);
     g_ptr_array_unref(m->folders);
@@ -302,7 +307,7 @@ static bool coroutine_fn co_end_vectors_page(ManifestWriter *m, GError **errp)
     if (m->n_vectors == m->vectors_first) {
         return true;
     }
-    if (!object_writer_co_append(m->out, ENGRAM_OBJECT_VECTORS, PAGE_LEVEL,
+    if (!object_writer_co_append(m->out, ENGRAM_OBJECT_VECTORS, ENGRAM_LEVEL_STORE,
                                  m->vectors->data, m->vectors->len, &page.ref, errp)) {
         return false;
     }
@@ -492,8 +497,11 @@ static bool coroutine_fn co_write_page(ManifestWriter *m, const SpooledPage *pag
 
         complete_entry(raw, &spooled, &content[i]);
         if (content[i].vector_bytes &&
-            !co_add_vector(m, page->first + i, content[i].vector,
-                           content[i].vector_bytes, errp)) {
+            (!co_add_vector(m, page->first + i, content[i].vector,
+                            content[i].vector_bytes, errp) ||
+             !vector_index_writer_add(m->index, S_ISDIR(le32_get(spooled.file->mode)),
+                                      content[i].vector, content[i].vector_bytes,
+                                      errp))) {
             return false;
         }
     }
@@ -541,7 +549,8 @@ static bool coroutine_fn co_write_root(ManifestWriter *m, EngramRef *ref, GError
 }
 
 bool coroutine_fn manifest_writer_co_finish(ManifestWriter *m, ObjectWriter *out,
-                                            EngramRef *ref, GError **errp)
+                                            EngramRef *ref, EngramRef *vector_index,
+                                            GError **errp)
 {
     m->out = out;
     if (!end_files_page(m, errp) || !sum_up_tree(m, errp)) {
@@ -557,5 +566,7 @@ bool coroutine_fn manifest_writer_co_finish(ManifestWriter *m, ObjectWriter *out
                        m->image_vector_bytes, errp)) {
         return false;
     }
-    return co_end_vectors_page(m, errp) && co_write_root(m, ref, errp);
+    return co_end_vectors_page(m, errp) &&
+           vector_index_writer_co_finish(m->index, out, vector_index, errp) &&
+           co_write_root(m, ref, errp);
 }

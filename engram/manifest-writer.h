@@ -38,8 +38,9 @@ bool manifest_writer_set_content(ManifestWriter *m, uint64_t number, uint8_t pro
 char *manifest_writer_path(ManifestWriter *m, uint64_t number);
 uint64_t manifest_writer_count(const ManifestWriter *m);
 
-/* Writes all of it. */
+/* Writes all of it, and the index of its vectors, which may be none. */
 bool coroutine_fn manifest_writer_co_finish(ManifestWriter *m, ObjectWriter *out,
-                                            EngramRef *ref, GError **errp);
+                                            EngramRef *ref, EngramRef *vector_index,
+                                            GError **errp);
 
 #endif

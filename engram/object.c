@@ -32,6 +32,8 @@ const char *engram_object_type_name(EngramObjectType type)
         [ENGRAM_OBJECT_PARITY]    = "parity",
         [ENGRAM_OBJECT_KEYS]      = "keys",
         [ENGRAM_OBJECT_RECALL]    = "recall index",
+        [ENGRAM_OBJECT_VECTOR_INDEX] = "vector index",
+        [ENGRAM_OBJECT_MEMBERS]   = "members page",
     };
 
     if ((unsigned)type < G_N_ELEMENTS(names) && names[type]) {

@@ -8,8 +8,9 @@
 
 typedef struct QueryHits QueryHits;
 
-/* max: how many are kept, at least 1. */
-QueryHits *query_hits_new(unsigned max);
+/* max: how many are kept, at least 1.  fold: of hits with the same content, known by
+ * its digest, the one that comes first in the engrams; it counts the others. */
+QueryHits *query_hits_new(unsigned max, bool fold);
 void query_hits_free(QueryHits *h);
 
 /* Adds a copy of hit if it is among the best so far. */

@@ -3,8 +3,9 @@
  */
 #include "engram/query-scan.h"
 
+#include <sys/stat.h>
+
 #include "block/workers.h"
-#include "engram/manifest.h"
 #include "util/co-lock.h"
 #include "util/error.h"
 #include "util/thread-pool.h"
@@ -16,9 +17,8 @@ enum {
 
 /* A file that may be a hit. */
 typedef struct Candidate {
-    uint64_t entry, size;
+    EngramQueryHit hit;
     uint64_t page_offset;           /* of the page of vectors, for errors */
-    bool identical;
     guint path;                     /* where it starts in Block.paths */
     guint packed;                   /* and in Block.packed */
     uint32_t packed_bytes;
@@ -113,25 +113,53 @@ static GError *corrupt(const Scan *s, uint64_t page_offset, const char *text)
                        bdrv_filename(s->opt->file->file), page_offset, text);
 }
 
-static void set_path(Scan *s)
+bool query_is_kind(const QueryScan *scan, uint32_t mode)
 {
-    const char *folder = g_ptr_array_index(s->manifest->folders, s->file.volume);
+    return scan->directories ? S_ISDIR(mode) : S_ISREG(mode);
+}
 
-    g_string_truncate(s->path, 0);
+void query_set_path(GString *path, const EngramManifestReader *m,
+                    const EngramFileInfo *file)
+{
+    const char *folder = g_ptr_array_index(m->folders, file->volume);
+
+    g_string_truncate(path, 0);
     if (*folder) {
-        g_string_append_c(s->path, '/');
-        g_string_append(s->path, folder);
+        g_string_append_c(path, '/');
+        g_string_append(path, folder);
     }
-    g_string_append_c(s->path, '/');
-    g_string_append_len(s->path, s->file.path, s->file.path_bytes);
+    if (!*folder || file->path_bytes) {
+        g_string_append_c(path, '/');
+    }
+    g_string_append_len(path, file->path, file->path_bytes);
+}
+
+EngramQueryHit query_make_hit(const QueryScan *scan, const EngramFileInfo *file)
+{
+    EngramQueryHit hit = {
+        .engram = (char *)bdrv_filename(scan->file->file),
+        .image = scan->image->name,
+        .engram_index = scan->engram_index,
+        .image_index = scan->image_index,
+        .entry = file->number,
+        .size = file->size,
+        .has_digest = file->digest != NULL,
+    };
+
+    if (hit.has_digest) {
+        memcpy(hit.digest, file->digest, sizeof(hit.digest));
+        hit.identical = scan->has_digest &&
+                        memcmp(hit.digest, scan->digest, sizeof(hit.digest)) == 0;
+    }
+    return hit;
 }
 
 static bool is_wanted(Scan *s)
 {
-    if (!S_ISREG(s->file.mode)) {
+    if (!query_is_kind(s->opt, s->file.mode)) {
         return false;
     }
-    set_path(s);
+    query_set_path(s->path, s->manifest, &s->file);
     return !s->opt->paths || path_matcher_match(s->opt->paths, s->path->str) >= 0;
 }
 
@@ -139,11 +167,8 @@ static void add_candidate(Scan *s, Block *b, const EngramVectorInfo *v,
                           uint64_t page_offset)
 {
     Candidate c = {
-        .entry = v->entry,
-        .size = s->file.size,
+        .hit = query_make_hit(s->opt, &s->file),
         .page_offset = page_offset,
-        .identical = s->file.digest &&
-                     memcmp(s->file.digest, s->opt->digest, ENGRAM_DIGEST_BYTES) == 0,
         .path = b->paths->len,
         .packed = b->packed->len,
         .packed_bytes = v->bytes,
@@ -212,22 +237,14 @@ static bool coroutine_fn co_fill_block(Scan *s, Block *b)
 
 static void take_hits(Scan *s, const Block *b)
 {
-    EngramQueryHit hit = {
-        .engram = (char *)bdrv_filename(s->opt->file->file),
-        .image = s->opt->image->name,
-        .engram_index = s->opt->engram_index,
-        .image_index = s->opt->image_index,
-    };
-
     for (guint i = 0; i < b->n_good; i++) {
         const Candidate *c = candidate_at(b, i);
 
-        hit.similarity = b->similarities[i];
-        if (hit.similarity > 0 && hit.similarity >= s->opt->min_similarity) {
-            hit.identical = c->identical;
-            hit.size = c->size;
+        if (query_is_similar(s->opt, b->similarities[i])) {
+            EngramQueryHit hit = c->hit;
+
+            hit.similarity = b->similarities[i];
             hit.path = b->paths->str + c->path;
-            hit.entry = c->entry;
             query_hits_add(s->hits, &hit);
         }
     }
@@ -255,49 +272,15 @@ static void coroutine_fn co_scan_blocks(void *opaque)
     block_clear(&b);
 }
 
-static bool check_vectors(const QueryScan *opt, const EngramManifestReader *m,
-                          GError **errp)
+bool coroutine_fn query_co_scan(const QueryScan *opt, EngramManifestReader *m,
+                                QueryHits *hits, GError **errp)
 {
-    if (m->hypervector_dimension == VECTOR_DIMENSION &&
-        m->hypervector_encoding == HYPERVEC_ENCODING) {
-        return true;
-    }
-    g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
-                "%s: image '%s' has hypervectors of %" PRIu32
-                " trits in encoding %" PRIu32
-                ", which do not compare with those of %d trits in encoding %d",
-                bdrv_filename(opt->file->file), opt->image->name,
-                m->hypervector_dimension, m->hypervector_encoding, VECTOR_DIMENSION,
-                HYPERVEC_ENCODING);
-    return false;
-}
+    Scan s = { .opt = opt, .hits = hits, .manifest = m };
 
-static EngramManifestReader *coroutine_fn co_open_manifest(const QueryScan *opt,
-                                                           GError **errp)
-{
-    if (!le64_get(opt->image->manifest.offset)) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
-                    "%s: image '%s' has no manifest: nothing is known of its files",
-                    bdrv_filename(opt->file->file), opt->image->name);
-        return NULL;
-    }
-    g_autoptr(EngramManifestReader) m =
-        engram_manifest_co_open(opt->file, opt->image, errp);
-    return m && check_vectors(opt, m, errp) ? g_steal_pointer(&m) : NULL;
-}
-
-bool coroutine_fn query_co_scan(const QueryScan *opt, QueryHits *hits, GError **errp)
-{
-    g_autoptr(EngramManifestReader) manifest = co_open_manifest(opt, errp);
-    Scan s = { .opt = opt, .hits = hits, .manifest = manifest };
-
-    if (!manifest) {
-        return false;
-    }
     co_mutex_init(&s.turn);
     s.path = g_string_new(NULL);
-    engram_vector_iter_init(&s.vectors, manifest);
-    engram_file_iter_init(&s.files, manifest, 0, manifest->n_entries);
+    engram_vector_iter_init(&s.vectors, m);
+    engram_file_iter_init(&s.files, m, 0, m->n_entries);
     co_run_workers(thread_pool_max_threads(thread_pool_cpu()) + 1, co_scan_blocks, &s);
     engram_vector_iter_clear(&s.vectors);
     engram_file_iter_clear(&s.files);

@@ -7,7 +7,10 @@
 #include "engram/query-scan.h"
 #include "engram/sink-read.h"
 #include "engram/sink-unit.h"
+#include "engram/vector-index.h"
 #include "util/error.h"
+
+enum { NAMES_MAX = 20 };            /* of images that an error lists */
 
 G_STATIC_ASSERT((int)ENGRAM_QUERY_PIECE_BYTES == SINK_SEGMENT_BYTES);
 
@@ -29,9 +32,21 @@ struct EngramQuery {
     PathMatcher *paths;             /* NULL: any */
     GPtrArray *sums;                /* of Sum: one for each way to cut */
     GArray *engrams;                /* of Searched */
+    bool exact, all;
     uint64_t size;                  /* of the content so far */
-    uint64_t n_images;              /* searched so far */
 };
+
+/* A search under way. */
+typedef struct Run {
+    EngramQuery *q;
+    QueryScan scan;
+    QueryHits *hits;
+    GString *names;                 /* of images that are not the one asked for */
+    unsigned n_names;
+    EngramQueryReport *report;
+    void *opaque;
+    EngramQueryResult *result;
+} Run;
 
 static void sum_free(gpointer data)
 {
@@ -48,6 +63,8 @@ EngramQuery *engram_query_new(const EngramQueryOptions *options)
     q->n_hits = options->hits;
     q->min_similarity = options->min_similarity;
     q->image = g_strdup(options->image);
+    q->exact = options->exact;
+    q->all = options->all;
     if (options->path) {
         q->paths = path_matcher_new();
         path_matcher_add(q->paths, options->path, 0);
@@ -169,65 +186,150 @@ static bool coroutine_fn co_make_vector(const EngramQuery *q, uint64_t *vector,
     return true;
 }
 
-static bool coroutine_fn co_search_engram(EngramQuery *q, QueryScan *scan,
-                                          QueryHits *hits, GError **errp)
+void engram_query_result_clear(EngramQueryResult *result)
 {
-    for (uint32_t i = 0; i < scan->file->n_images; i++) {
-        g_autoptr(EngramImage) image = engram_file_co_image(scan->file, i, errp);
-
-        if (!image) {
-            return false;
-        }
-        if (q->image && strcmp(q->image, image->name) != 0) {
-            continue;
-        }
-        q->n_images++;
-        scan->image = image;
-        scan->image_index = i;
-        if (!query_co_scan(scan, hits, errp)) {
-            return false;
-        }
-    }
-    return true;
+    g_clear_pointer(&result->hits, g_ptr_array_unref);
 }
 
-static bool coroutine_fn co_search(EngramQuery *q, const uint64_t *vector,
-                                   QueryHits *hits, GError **errp)
+static bool check_vectors(const QueryScan *scan, const EngramManifestReader *m,
+                          GError **errp)
 {
-    q->n_images = 0;
+    if (!m->n_vectors || (m->hypervector_dimension == VECTOR_DIMENSION &&
+                          m->hypervector_encoding == HYPERVEC_ENCODING)) {
+        return true;
+    }
+    g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                "%s: image '%s' has hypervectors of %" PRIu32
+                " trits in encoding %" PRIu32
+                ", which do not compare with those of %d trits in encoding %d",
+                bdrv_filename(scan->file->file), scan->image->name,
+                m->hypervector_dimension, m->hypervector_encoding, VECTOR_DIMENSION,
+                HYPERVEC_ENCODING);
+    return false;
+}
+
+static EngramManifestReader *coroutine_fn co_open_manifest(const QueryScan *scan,
+                                                           GError **errp)
+{
+    if (engram_ref_is_none(&scan->image->manifest)) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                    "%s: image '%s' has no manifest: nothing is known of its files",
+                    bdrv_filename(scan->file->file), scan->image->name);
+        return NULL;
+    }
+    g_autoptr(EngramManifestReader) m =
+        engram_manifest_co_open(scan->file, scan->image, errp);
+    return m && check_vectors(scan, m, errp) ? g_steal_pointer(&m) : NULL;
+}
+
+static bool coroutine_fn co_search_manifest(Run *run, GError **errp)
+{
+    const QueryScan *scan = &run->scan;
+    g_autoptr(EngramManifestReader) m = co_open_manifest(scan, errp);
+
+    if (!m) {
+        return false;
+    }
+    bool indexed = !run->q->exact && !scan->paths &&
+                   scan->n_hits <= ENGRAM_QUERY_INDEXED_MAX &&
+                   engram_vector_index_is_there(scan->file, scan->image);
+    return indexed ? query_co_search_index(scan, m, run->hits, errp)
+                   : query_co_scan(scan, m, run->hits, errp);
+}
+
+/* Takes error. */
+static void skip(Run *run, GError *error)
+{
+    run->result->skipped++;
+    run->report(error, run->opaque);
+    g_error_free(error);
+}
+
+static void add_name(Run *run, const char *name)
+{
+    if (run->n_names < NAMES_MAX) {
+        g_string_append_printf(run->names, "%s'%s'", run->n_names ? ", " : "", name);
+    } else if (run->n_names == NAMES_MAX) {
+        g_string_append(run->names, " and others");
+    }
+    run->n_names++;
+}
+
+static void coroutine_fn co_search_image(Run *run, uint32_t index)
+{
+    GError *error = NULL;
+    g_autoptr(EngramImage) image =
+        engram_file_co_image(run->scan.file, index, &error);
+
+    if (!image) {
+        skip(run, error);
+        return;
+    }
+    if (run->q->image && strcmp(run->q->image, image->name) != 0) {
+        add_name(run, image->name);
+        return;
+    }
+    run->scan.image = image;
+    run->scan.image_index = index;
+    if (co_search_manifest(run, &error)) {
+        run->result->searched++;
+    } else {
+        skip(run, error);
+    }
+}
+
+static void coroutine_fn co_search_engrams(Run *run)
+{
+    EngramQuery *q = run->q;
+
     for (guint i = 0; i < q->engrams->len; i++) {
         const Searched *searched = &g_array_index(q->engrams, Searched, i);
-        QueryScan scan = {
-            .vector = vector,
-            .min_similarity = q->min_similarity,
-            .paths = q->paths,
-            .file = searched->file,
-            .engram_index = i,
-        };
 
-        content_sum_digest(searched->sum->content, q->size, scan.digest);
-        if (!co_search_engram(q, &scan, hits, errp)) {
-            return false;
+        run->scan.file = searched->file;
+        run->scan.engram_index = i;
+        run->scan.has_digest = true;
+        content_sum_digest(searched->sum->content, q->size, run->scan.digest);
+        for (uint32_t j = 0; j < searched->file->n_images; j++) {
+            co_search_image(run, j);
         }
     }
-    if (q->image && !q->n_images) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND, "no image is named '%s'",
-                    q->image);
+}
+
+bool coroutine_fn engram_query_co_search(EngramQuery *q, EngramQueryReport *report,
+                                         void *opaque, EngramQueryResult *result,
+                                         GError **errp)
+{
+    uint64_t vector[HYPERVEC_WORDS(VECTOR_DIMENSION)];
+    g_autoptr(GString) names = g_string_new(NULL);
+    Run run = {
+        .q = q,
+        .scan = {
+            .vector = vector,
+            .n_hits = q->n_hits,
+            .min_similarity = q->min_similarity,
+            .paths = q->paths,
+        },
+        .names = names,
+        .report = report,
+        .opaque = opaque,
+        .result = result,
+    };
+
+    *result = (EngramQueryResult){ 0 };
+    if (!co_make_vector(q, vector, errp)) {
+        return false;
+    }
+    run.hits = query_hits_new(q->n_hits, !q->all);
+    co_search_engrams(&run);
+    result->hits = query_hits_take(run.hits);
+    query_hits_free(run.hits);
+    if (q->image && !result->searched && !result->skipped) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND,
+                    "no image is named '%s'; there %s %s", q->image,
+                    run.n_names == 1 ? "is" : "are",
+                    run.n_names ? names->str : "none at all");
+        engram_query_result_clear(result);
         return false;
     }
     return true;
-}
-
-GPtrArray *coroutine_fn engram_query_co_search(EngramQuery *q, GError **errp)
-{
-    uint64_t vector[HYPERVEC_WORDS(VECTOR_DIMENSION)];
-
-    if (!co_make_vector(q, vector, errp)) {
-        return NULL;
-    }
-    QueryHits *hits = query_hits_new(q->n_hits);
-    GPtrArray *list =
-        co_search(q, vector, hits, errp) ? query_hits_take(hits) : NULL;
-    query_hits_free(hits);
-    return list;
 }

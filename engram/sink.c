@@ -77,6 +77,7 @@ static uint64_t now_ns(void)
 
 static bool coroutine_fn co_write_image(Sink *s, const char *name,
                                         const EngramRef *manifest,
+                                        const EngramRef *vector_index,
                                         EngramCommitImage *image, GError **errp)
 {
     g_autoptr(GByteArray) raw = g_byte_array_new();
@@ -92,6 +93,7 @@ static bool coroutine_fn co_write_image(Sink *s, const char *name,
         .created_ns = le64_make(now_ns()),
         .map_root = map.root,
         .manifest = *manifest,
+        .vector_index = *vector_index,
         .name_bytes = le32_make(strlen(name)),
         .info_bytes = le32_make(strlen(info)),
     };
@@ -150,10 +152,11 @@ static bool coroutine_fn co_write_index(Sink *s, const char *name, EngramSlot *s
                                         GError **errp)
 {
     EngramCommitImage image = { 0 };
-    EngramRef manifest;
+    EngramRef manifest, vector_index;
 
-    return manifest_writer_co_finish(s->manifest, &s->out, &manifest, errp) &&
-           co_write_image(s, name, &manifest, &image, errp) &&
+    return manifest_writer_co_finish(s->manifest, &s->out, &manifest, &vector_index,
+                                     errp) &&
+           co_write_image(s, name, &manifest, &vector_index, &image, errp) &&
            co_write_commit(s, &image, slot, errp);
 }
 

@@ -18,6 +18,8 @@
 #define HITS_DEFAULT 10
 /* Contents that have nothing to do with each other come near it now and then. */
 #define SIMILARITY_DEFAULT 0.1
+/* Exit status: some of what was to be searched could not be. */
+#define EXIT_INCOMPLETE 2
 
 typedef struct Query {
     char **engrams;
@@ -117,19 +119,19 @@ static EngramFile *coroutine_fn co_open_engram(const char *name, GError **errp)
     return file ? engram_file_co_open(file, errp) : NULL;
 }
 
-static bool coroutine_fn co_add_engrams(const Query *o, EngramQuery *q,
-                                        GPtrArray *files, GError **errp)
+/* Adds an engram to the query; false: reported. */
+static bool coroutine_fn co_add_engram(EngramQuery *q, const char *name,
+                                       GPtrArray *files)
 {
-    for (char **name = o->engrams; *name; name++) {
-        EngramFile *file = co_open_engram(*name, errp);
+    GError *error = NULL;
+    EngramFile *file = co_open_engram(name, &error);
 
-        if (!file) {
-            return false;
-        }
+    if (file) {
         g_ptr_array_add(files, file);
-        if (!engram_query_add_engram(q, file, errp)) {
-            return false;
-        }
+    }
+    if (!file || !engram_query_add_engram(q, file, &error)) {
+        report_gerror(error);
+        return false;
     }
     return true;
 }
@@ -148,6 +150,7 @@ static void print_json(const GPtrArray *hits)
         file->image = g_strdup(hit->image);
         file_set_text(&file->path, &file->path_bytes, hit->path);
         file->size = hit->size;
+        file->copies = hit->copies;
         g_ptr_array_add(list, file);
     }
     report_json_list(&qapi_type_similar_file, list);
@@ -165,30 +168,43 @@ static void print_lines(const GPtrArray *hits)
         char similarity[G_ASCII_DTOSTR_BUF_SIZE];
 
         g_ascii_formatd(similarity, sizeof(similarity), "%.3f", hit->similarity);
-        printf("%s %c %11" PRIu64 " %s %s %s\n", similarity, hit->identical ? '=' : '~',
+        printf("%s %c %11" PRIu64 " %s %s %s", similarity, hit->identical ? '=' : '~',
                hit->size, engram, image, path);
+        if (hit->copies) {
+            printf(" (+%" PRIu64 ")", hit->copies);
+        }
+        putchar('\n');
     }
 }
 
-/* False: reported. */
-static bool coroutine_fn co_search(const Query *o, EngramQuery *q)
+static void report_skipped(const GError *error, void *opaque)
 {
-    GError *error = NULL;
-    g_autoptr(GPtrArray) hits = engram_query_co_search(q, &error);
+    report_error("%s", error->message);
+}
 
-    if (!hits) {
+/* The exit status; skipped: engrams that could not even be opened. */
+static int coroutine_fn co_search(const Query *o, EngramQuery *q, unsigned skipped)
+{
+    g_auto(EngramQueryResult) result = {0};
+    GError *error = NULL;
+
+    if (!engram_query_co_search(q, report_skipped, NULL, &result, &error)) {
         if (g_error_matches(error, EMBR_ERROR, EMBR_ERROR_INVALID)) {
             g_prefix_error(&error, "%s: ", o->content);
         }
         report_gerror(error);
-        return false;
+        return EXIT_FAILURE;
+    }
+    skipped += result.skipped;
+    if (skipped && !result.searched) {
+        return EXIT_FAILURE;
     }
     if (o->json) {
-        print_json(hits);
+        print_json(result.hits);
     } else {
-        print_lines(hits);
+        print_lines(result.hits);
     }
-    return true;
+    return skipped ? EXIT_INCOMPLETE : EXIT_SUCCESS;
 }
 
 static void free_engram(gpointer data)
@@ -201,14 +217,15 @@ static int coroutine_fn co_query(void *opaque)
     const Query *o = opaque;
     g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(free_engram);
     g_autoptr(EngramQuery) q = engram_query_new(&o->options);
-    GError *error = NULL;
+    unsigned skipped = 0, added = 0;
 
-    if (!co_add_engrams(o, q, files, &error)) {
-        report_gerror(error);
+    for (char **name = o->engrams; *name; name++) {
+        *(co_add_engram(q, *name, files) ? &added : &skipped) += 1;
+    }
+    if (!added || !co_add_content(q, o->content)) {
         return EXIT_FAILURE;
     }
-    return co_add_content(q, o->content) && co_search(o, q) ? EXIT_SUCCESS
-                                                            : EXIT_FAILURE;
+    return co_search(o, q, skipped);
 }
 
 static bool check_options(const EngramQueryOptions *options, int hits)
@@ -234,6 +251,7 @@ int img_query(int argc, char **argv)
 {
     g_auto(GStrv) names = NULL;
     g_autofree char *output = NULL, *image = NULL, *path = NULL;
+    gboolean exact = FALSE, all = FALSE;
     int hits = HITS_DEFAULT;
     Query o = {.options.min_similarity = SIMILARITY_DEFAULT};
     const GOptionEntry entries[] = {
@@ -245,6 +263,10 @@ int img_query(int argc, char **argv)
          "Only images of that name; all by default", "NAME"},
         {"path", 0, 0, G_OPTION_ARG_STRING, &path,
          "Only files with such a path: * stands for any bytes, ? for one", "GLOB"},
+        {"exact", 0, 0, G_OPTION_ARG_NONE, &exact,
+         "Look at every file: slower, and finds what is hardly alike, too", NULL},
+        {"all", 0, 0, G_OPTION_ARG_NONE, &all,
+         "A line for each file of one content, not one for all", NULL},
         OUTPUT_OPTION_ENTRY(&output),
         {NULL},
     };
@@ -252,8 +274,8 @@ int img_query(int argc, char **argv)
         .summary =
             "Finds the files in engrams whose content is most like that of a file: of "
             "the host, of standard input (-), or of any image (IMAGE:/PATH).\n"
-            "Shows similarity, = for the same content or else ~, size, engram, image "
-            "and path.",
+            "Shows similarity, = for the same content or else ~, size, engram, image, "
+            "path, and how many others have that content.",
         .parameters = "ENGRAM... FILE|-|IMAGE:/PATH",
         .entries = entries,
         .min_names = 2,
@@ -269,6 +291,8 @@ int img_query(int argc, char **argv)
     o.options.hits = hits;
     o.options.image = image;
     o.options.path = path;
+    o.options.exact = exact;
+    o.options.all = all;
     if (!options_output_format(output, &o.json) || !check_options(&o.options, hits)) {
         return EXIT_FAILURE;
     }

@@ -35,6 +35,8 @@ typedef struct EngramImage {
     uint8_t root_digest[ENGRAM_DIGEST_BYTES];
     EngramRef map_root;
     EngramRef manifest;                 /* may be none */
+    EngramRef vector_index;             /* may be none; may be out of date: see
+                                           engram_vector_index_is_there() */
     char *name;
     char *info;                         /* JSON, as recorded: not checked */
 } EngramImage;

@@ -34,6 +34,7 @@ enum {
 #define ENGRAM_INCOMPAT_SOURCES     (UINT64_C(1) << 2)
 #define ENGRAM_COMPAT_PARITY        (UINT64_C(1) << 0)
 #define ENGRAM_AUTOCLEAR_RECALL     (UINT64_C(1) << 0)
+#define ENGRAM_AUTOCLEAR_VECTOR_INDEX (UINT64_C(1) << 1)
 
 /* Where an object is.  All zero: there is none. */
 typedef struct EngramRef {
@@ -77,6 +78,8 @@ typedef enum EngramObjectType {
     ENGRAM_OBJECT_PARITY     = 13,  /* reserved */
     ENGRAM_OBJECT_KEYS       = 14,  /* reserved */
     ENGRAM_OBJECT_RECALL     = 15,  /* reserved */
+    ENGRAM_OBJECT_VECTOR_INDEX = 16,
+    ENGRAM_OBJECT_MEMBERS    = 17,
 } EngramObjectType;
 
 typedef enum EngramObjectCodec {
@@ -234,6 +237,29 @@ typedef struct EngramVectorEntry {
 G_STATIC_ASSERT(sizeof(EngramVectorEntry) == 16);
 #define ENGRAM_VECTOR_OF_IMAGE UINT64_MAX
 
+/* Section "Index of vectors" */
+typedef struct EngramVectorIndexRoot {
+    le64_t vectors;                     /* that are members of clusters */
+    le32_t dimension;                   /* of the centroids: that of the manifest */
+    le32_t short_dimension;             /* ENGRAM_SHORT_DIMENSION */
+    le32_t clusters;
+    le32_t file_clusters;               /* the first ones; the others are of directories */
+    le32_t pages;
+    le32_t reserved;
+    /* pages x EngramManifestPage, that count members; clusters x le32_t, members of each;
+     * clusters x centroid: two planes of dimension bits */
+} EngramVectorIndexRoot;
+G_STATIC_ASSERT(sizeof(EngramVectorIndexRoot) == 32);
+
+enum { ENGRAM_SHORT_DIMENSION = 512 };
+
+/* A page of members is a row of these, each followed by its bytes. */
+typedef struct EngramMember {
+    le32_t vector;                      /* number of the vector in the manifest */
+    uint8_t bytes;                      /* of its short form, packed */
+} EngramMember;
+G_STATIC_ASSERT(sizeof(EngramMember) == 5);
+
 /* Section "Images" */
 typedef struct EngramImageRecord {
     le64_t virtual_size;
@@ -241,7 +267,8 @@ typedef struct EngramImageRecord {
     uint8_t root_digest[ENGRAM_DIGEST_BYTES];
     EngramRef map_root;
     EngramRef manifest;                 /* none: the image was encoded without */
-    EngramRef reserved[2];
+    EngramRef vector_index;             /* none: there is none */
+    EngramRef reserved;
     le32_t name_bytes;
     le32_t info_bytes;
     /* name in UTF-8; info: JSON of the schema's EngramImageStats */

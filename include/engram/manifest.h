@@ -96,4 +96,12 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(EngramVectorIter, engram_vector_iter_clear)
 int coroutine_fn engram_vector_iter_co_next(EngramVectorIter *it, EngramVectorInfo *info,
                                             GError **errp);
 
+/* Which page holds a vector of that number, below n_vectors. */
+uint32_t engram_manifest_find_vector_page(const EngramManifestReader *m, uint64_t number);
+/* The vector at *pos of a page, size bytes as engram_file_co_load() gave them; *pos moves
+ * on.  Needs no coroutine.  False and an error. */
+bool engram_manifest_take_vector(const EngramManifestReader *m, uint32_t page,
+                                 const uint8_t *data, size_t size, size_t *pos,
+                                 EngramVectorInfo *info, GError **errp);
+
 #endif

@@ -6,9 +6,15 @@
  * zero blocks.  Hard links share the vector of their file's first name, which is the
  * one that is found.  Whether a content is the same is told by its digest.
  *
+ * An image with an index of its vectors is searched by that, in time that grows with
+ * the square root of their number; similarities are exact all the same, but a file that
+ * is hardly like the content may be missed.  All vectors are looked at where there is no
+ * index, if paths are asked for or more than ENGRAM_QUERY_INDEXED_MAX hits, or if exact
+ * is.
+ *
  * The order of use: engrams, content, search.  Memory does not grow with the number of
- * files.  All of it in coroutines of one thread; the work is done in the CPU thread
- * pool.
+ * files, but for the centroids of an index.  All of it in coroutines of one thread; the
+ * work is done in the CPU thread pool.
  */
 #ifndef EMBR_ENGRAM_QUERY_H
 #define EMBR_ENGRAM_QUERY_H
@@ -18,6 +24,7 @@
 
 enum {
     ENGRAM_QUERY_HITS_MAX = 10000,
+    ENGRAM_QUERY_INDEXED_MAX = 1000,
     ENGRAM_QUERY_PIECE_BYTES = 4 << 20,
 };
 
@@ -27,11 +34,15 @@ typedef struct EngramQueryOptions {
     const char *image;          /* only images of that name; NULL: all */
     const char *path;           /* only paths like that: * stands for any bytes, /
                                    included, ? for one; NULL: all.  Not empty */
+    bool exact;                 /* look at all vectors */
+    bool all;                   /* a hit for each place of a content, not one for all */
 } EngramQueryOptions;
 
 typedef struct EngramQueryHit {
     double similarity;          /* the cosine, at most 1 */
     bool identical;             /* the content is the same */
+    uint64_t copies;            /* other places that were found to have this content, in
+                                   all engrams: those for which there is no hit */
     uint64_t size;              /* of the file */
     char *engram;               /* as it was opened */
     char *image;
@@ -39,6 +50,8 @@ typedef struct EngramQueryHit {
     unsigned engram_index;      /* in the order they were added */
     uint32_t image_index;
     uint64_t entry;             /* number in the image's manifest */
+    bool has_digest;
+    uint8_t digest[ENGRAM_DIGEST_BYTES];
 } EngramQueryHit;
 
 void engram_query_hit_free(EngramQueryHit *hit);
@@ -61,15 +74,32 @@ void coroutine_fn engram_query_co_add_content(EngramQuery *q, const void *data,
 bool coroutine_fn engram_query_co_add_file(EngramQuery *q, Filesystem *fs, FsIno ino,
                                            uint64_t size, GError **errp);
 
+typedef struct EngramQueryResult {
+    GPtrArray *hits;            /* of EngramQueryHit, which it owns: best first */
+    unsigned searched;          /* images */
+    unsigned skipped;           /* images that could not be searched */
+} EngramQueryResult;
+
+void engram_query_result_clear(EngramQueryResult *result);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(EngramQueryResult, engram_query_result_clear)
+
+/* error: why an image was skipped; says which.  It is the caller's. */
+typedef void EngramQueryReport(const GError *error, void *opaque);
+
 /*
- * The best hits, EngramQueryHits that the array owns: by falling similarity; of equally
- * similar ones the identical first, then by engram, image and path, in the order of the
- * manifest.
+ * The best hits: by falling similarity; of equally similar ones the identical first,
+ * then by engram, image and path, in the order of the manifest.
  *
- * NULL and an error: EMBR_ERROR_INVALID if the content has no vector, since there is
- * nothing in it but zero blocks; EMBR_ERROR_UNSUPPORTED if an image has no manifest or
- * vectors that do not compare; EMBR_ERROR_NOT_FOUND if no image has the name asked for.
+ * An image that cannot be searched is skipped, and reported: one that is damaged, has
+ * no manifest, or has vectors of another dimension or encoding, which do not compare
+ * (EMBR_ERROR_UNSUPPORTED).
+ *
+ * False and an error: EMBR_ERROR_INVALID if the content has no vector, since there is
+ * nothing in it but zero blocks; EMBR_ERROR_NOT_FOUND if no image has the name asked
+ * for.
  */
-GPtrArray *coroutine_fn engram_query_co_search(EngramQuery *q, GError **errp);
+bool coroutine_fn engram_query_co_search(EngramQuery *q, EngramQueryReport *report,
+                                         void *opaque, EngramQueryResult *result,
+                                         GError **errp);
 
 #endif

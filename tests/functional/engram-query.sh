@@ -71,7 +71,8 @@ query()
 import json
 last = 1.0
 for hit in json.load(open('out.json')):
-    assert set(hit) == {'similarity', 'identical', 'engram', 'image', 'path', 'size'}, hit
+    assert set(hit) == {'similarity', 'identical', 'engram', 'image', 'path', 'size',
+                        'copies'}, hit
     assert 0 < hit['similarity'] <= last, hit
     last = hit['similarity']
     print(hit['engram'], hit['path'], 'same' if hit['identical'] else 'like')
@@ -165,7 +166,8 @@ expect_failure 1 'cannot open nowhere: No such file' "$EMBR_IMG" query one.engra
 expect_failure 1 'cannot read query: Is a directory' "$EMBR_IMG" query one.engram query
 expect_failure 1 '/docs is a directory' "$EMBR_IMG" query one.engram one.fs:/docs
 expect_failure 1 'docs/nowhere' "$EMBR_IMG" query one.engram one.fs:/docs/nowhere
-expect_failure 1 "no image is named 'nobody'" "$EMBR_IMG" query -l nobody one.engram query/tiny
+expect_failure 1 "no image is named 'nobody'; there is 'one.fs'" \
+    "$EMBR_IMG" query -l nobody one.engram query/tiny
 for k in 0 -1 10001; do
     expect_failure 1 '^embr-img: -k: ' "$EMBR_IMG" query -k $k one.engram query/tiny
 done

@@ -38,6 +38,7 @@ XXHASH.XXH3_64bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
 MAGIC = b'\x89ENGRAM\n'
 (FRAME, CHUNKS, FRAME_DIR, MAP, SEGMENTS, MAP_ROOT, FILES, VECTORS, MANIFEST, IMAGE,
  PROFILES, COMMIT) = range(1, 13)
+VECTOR_INDEX, MEMBERS = 16, 17
 ZERO, CHUNK, DELTA, DROPPED = range(4)
 NONE = (0, 0, 0)
 
@@ -72,6 +73,7 @@ class Engram:
                 struct.unpack_from('<Q', data, 4088)[0]:
             return None
         version, header_bytes, incompatible = struct.unpack_from('<IIQ', data, 8)
+        autoclear, = struct.unpack_from('<Q', data, 32)
         sequence, = struct.unpack_from('<Q', data, 56)
         end, = struct.unpack_from('<Q', data, 80)
         commit = ref_at(data, 64)
@@ -82,7 +84,7 @@ class Engram:
         need((sequence - 1) % 2 == index, 'commit %d in slot %d', sequence, index)
         need(not any(data[88:4088]), 'slot %d: reserved bytes are not zero', index)
         return {'sequence': sequence, 'end': end, 'commit': commit,
-                'incompatible': incompatible}
+                'incompatible': incompatible, 'autoclear': autoclear}
 
     def header(self, offset):
         self.file.seek(offset)
@@ -143,7 +145,8 @@ class Engram:
         if info:
             json.loads(info)
         return {'name': name.decode(), 'size': virtual_size, 'digest': digest,
-                'map_root': ref_at(data, 48), 'manifest': ref_at(data, 64)}
+                'map_root': ref_at(data, 48), 'manifest': ref_at(data, 64),
+                'vector_index': ref_at(data, 80)}
 
     def find_image(self, name):
         for i in range(len(self.images)):
@@ -301,12 +304,13 @@ def verify(engram):
         for first in range(0, len(digests), 1024):
             root.update(hashlib.sha256(b''.join(digests[first:first + 1024])).digest())
         need(root.digest() == image['digest'], 'root digest of %r', image['name'])
-        verify_directories(files(engram, image))
+        entries = list(files(engram, image))
+        verify_directories(entries)
+        verify_index(engram, image, entries)
 
 
-def verify_directories(entries):
+def verify_directories(found):
     """That each directory has the digest of what is below it, or a reason to have none."""
-    found = list(entries)
     children = {}
     for i, entry in enumerate(found):
         if entry['path']:
@@ -383,19 +387,91 @@ def files(engram, image):
             count += 1
         need(at == len(page), 'files page at 0x%x', ref[0])
     need(count == entries, 'entries of pages')
+    for _ in vectors_of(engram, data):
+        pass
+
+
+def vectors_of(engram, manifest):
+    """(number of the entry, packed vector) of each."""
+    entries, vectors, file_pages, vector_pages = struct.unpack_from('<QQII', manifest)
     count, last = 0, -1
     for i in range(vector_pages):
         at = 40 + 32 * (file_pages + i)
-        ref, first, n = ref_at(data, at), *struct.unpack_from('<QI', data, at + 16)
+        ref, first, n = ref_at(manifest, at), *struct.unpack_from('<QI', manifest, at + 16)
         need(first == count and n, 'page %d of vectors', i)
         page, at = engram.load(ref, VECTORS), 0
         for _ in range(n):
             entry, length = struct.unpack_from('<QI', page, at)
             need(last < entry and (entry < entries or entry == 2 ** 64 - 1), 'vectors')
+            yield entry, page[at + 16:at + 16 + length]
             last, at = entry, at + 16 + length
         need(at == len(page), 'vectors page at 0x%x', ref[0])
         count += n
     need(count == vectors, 'vectors')
+
+
+def unpack_vector(packed, dimension):
+    """docs/hypervec.md, section 6: {trit: sign} of those that are not 0."""
+    head, at = packed[0] & 127, 1
+    while packed[at - 1] >= 128:
+        head |= (packed[at] & 127) << 7 * at
+        at += 1
+    active, bits = head >> 1, int.from_bytes(packed[at:], 'little')
+    if head & 1:
+        places = [i for i in range(dimension) if bits >> i & 1]
+        return {place: -1 if bits >> (dimension + i) & 1 else 1
+                for i, place in enumerate(places)}
+    trits, low, place = {}, 0, 0
+    while active and (4 * active << low) < 2 * dimension - active:
+        low += 1
+    for _ in range(active):
+        high = (bits & -bits).bit_length() - 1
+        place += (high << low) + (bits >> (high + 2) & (1 << low) - 1)
+        trits[place] = -1 if bits >> (high + 1) & 1 else 1
+        bits >>= high + 2 + low
+        place += 1
+    return trits
+
+
+def verify_index(engram, image, entries):
+    """Section 8.2, of an image with these files."""
+    if image['vector_index'] == NONE or not engram.slot['autoclear'] & 2:
+        return
+    manifest = engram.load(image['manifest'], MANIFEST)
+    vectors = [v for v in vectors_of(engram, manifest) if v[0] != 2 ** 64 - 1]
+    root = engram.load(image['vector_index'], VECTOR_INDEX)
+    count, dimension, short, clusters, file_clusters, pages = \
+        struct.unpack_from('<QIIIII', root)
+    need(count == len(vectors), 'vectors of the index')
+    need(dimension == struct.unpack_from('<I', manifest, 24)[0] and short == 512,
+         'dimensions of the index')
+    sizes = struct.unpack_from('<%dI' % clusters, root, 32 + 32 * pages)
+    planes = root[32 + 32 * pages + 4 * clusters:]
+    need(file_clusters <= clusters and sum(sizes) == count and
+         len(planes) == clusters * dimension // 4, 'index')
+    for i in range(clusters):
+        words = planes[i * dimension // 4:(i + 1) * dimension // 4]
+        nonzero = int.from_bytes(words[:dimension // 8], 'little')
+        negative = int.from_bytes(words[dimension // 8:], 'little')
+        need(negative & ~nonzero == 0, 'centroid %d', i)
+    members = []
+    for i in range(pages):
+        ref = ref_at(root, 32 + 32 * i)
+        first, n = struct.unpack_from('<QI', root, 48 + 32 * i)
+        need(first == len(members) and n, 'page %d of members', i)
+        page, at = engram.load(ref, MEMBERS), 0
+        for _ in range(n):
+            vector, length = struct.unpack_from('<IB', page, at)
+            members.append((vector, page[at + 5:at + 5 + length]))
+            at += 5 + length
+        need(at == len(page), 'members page at 0x%x', ref[0])
+    need(sorted(m[0] for m in members) == list(range(count)), 'members')
+    of_files = sum(sizes[:file_clusters])
+    for i, (vector, packed) in enumerate(members):
+        entry, full = vectors[vector]
+        need(stat.S_ISDIR(entries[entry]['mode']) == (i >= of_files), 'kind of member %d', i)
+        trits = {k: v for k, v in unpack_vector(full, dimension).items() if k < 512}
+        need(unpack_vector(packed, 512) == trits, 'trits of member %d', i)
 
 
 def objects(engram):

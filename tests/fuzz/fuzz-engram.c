@@ -1,6 +1,6 @@
 /*
- * Opens an engram, reads it, asks for its block status, checks it and lists its files,
- * up to a bound.
+ * Opens an engram, reads it, asks for its block status, checks it, lists its files and
+ * searches them by index and without, up to a bound.
  *
  * Checksums would stop nearly every mutation, so they are mended first; an input that
  * begins with 'C' keeps its own from the second byte on.
@@ -11,6 +11,7 @@
 #include "engram-builder.h"
 #include "engram/check.h"
 #include "engram/manifest.h"
+#include "engram/query.h"
 #include "engram/reader.h"
 #include "qapi/qapi-types.h"
 
@@ -74,6 +75,26 @@ static void coroutine_fn try_manifests(EngramFile *f)
     }
 }
 
+static void ignore_error(const GError *error, void *opaque)
+{
+    g_assert_nonnull(error);
+}
+
+static void coroutine_fn try_query(EngramFile *f, bool exact)
+{
+    const EngramQueryOptions options = { .hits = 5, .exact = exact, .all = exact };
+    g_autoptr(EngramQuery) q = engram_query_new(&options);
+    g_auto(EngramQueryResult) result = { 0 };
+
+    if (!engram_query_add_engram(q, f, NULL)) {
+        return;
+    }
+    engram_query_co_add_content(q, "a", 1);
+    if (engram_query_co_search(q, ignore_error, NULL, &result, NULL)) {
+        g_assert_cmpuint(result.hits->len, <=, options.hits);
+    }
+}
+
 static void ignore(const char *text, void *opaque)
 {
     g_assert_true(g_utf8_validate(text, -1, NULL));
@@ -99,6 +120,10 @@ static void coroutine_fn try_engram(void *opaque)
         try_reads(bs);
     }
     try_manifests(f);
+    if (f->n_images <= 8) {
+        try_query(f, false);
+        try_query(f, true);
+    }
     for (uint32_t i = 0; i < f->n_images; i++) {
         uint64_t n = le64_get(f->images[i].virtual_size);
         disk_bytes = n > MAX_CHECK_BYTES ? G_MAXUINT32 : disk_bytes + n;

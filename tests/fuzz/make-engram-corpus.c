@@ -25,11 +25,13 @@ static void save(const char *folder, const char *name, EngramBuilder *b)
     }
 }
 
-static void make(const char *folder, const char *name, int level, size_t size, int images)
+static void make(const char *folder, const char *name, int level, size_t size, int images,
+                 bool with_index)
 {
     g_autoptr(EngramBuilder) b = engram_builder_new(level, 512, 2048, 16);
     g_autofree uint8_t *disk = g_malloc0(size + 1);
 
+    b->with_index = with_index;
     for (int i = 0; i < images; i++) {
         g_autofree char *image = g_strdup_printf("image%d", i);
         fill(disk, MIN(size, 20000), i);
@@ -48,11 +50,12 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: make-engram-corpus FOLDER\n");
         return EXIT_FAILURE;
     }
-    make(argv[1], "stored", ENGRAM_LEVEL_STORE, 5000, 1);
-    make(argv[1], "zstd", 19, 20000, 1);
-    make(argv[1], "images", 19, 9000, 3);
-    make(argv[1], "segments", ENGRAM_LEVEL_STORE, 200000, 1);
-    make(argv[1], "empty", ENGRAM_LEVEL_STORE, 0, 1);
-    make(argv[1], "no-image", ENGRAM_LEVEL_STORE, 0, 0);
+    make(argv[1], "stored", ENGRAM_LEVEL_STORE, 5000, 1, false);
+    make(argv[1], "zstd", 19, 20000, 1, false);
+    make(argv[1], "images", 19, 9000, 3, false);
+    make(argv[1], "segments", ENGRAM_LEVEL_STORE, 200000, 1, false);
+    make(argv[1], "empty", ENGRAM_LEVEL_STORE, 0, 1, false);
+    make(argv[1], "index", ENGRAM_LEVEL_STORE, 5000, 1, true);
+    make(argv[1], "no-image", ENGRAM_LEVEL_STORE, 0, 0, false);
     return EXIT_SUCCESS;
 }

@@ -320,8 +320,107 @@ static void add_file(GByteArray *page, const char *path, uint16_t shared, bool d
     }
 }
 
+enum {
+    DIMENSION = HYPERVEC_DIMENSION_DEFAULT,
+    WORDS = HYPERVEC_WORDS(DIMENSION),
+    SHORT_WORDS = HYPERVEC_WORDS(ENGRAM_SHORT_DIMENSION),
+    INDEXED = 3,
+};
+
+/* Of file "a", "a/b" and "etc"; the last one is like the first. */
+static const struct {
+    uint64_t entry;
+    const char *content;
+} indexed[INDEXED] = { { 1, "a" }, { 2, "a/b" }, { 4, "a" } };
+
+static void make_vector(const HypervecSpace *space, const char *content, uint64_t *v)
+{
+    g_autofree int32_t *counts = g_new0(int32_t, DIMENSION);
+
+    hypervec_encode(space, counts, content, strlen(content));
+    hypervec_threshold(space, v, counts, hypervec_active_default(space));
+}
+
+static void append_vector(GByteArray *page, const HypervecSpace *space, uint64_t entry,
+                          const uint64_t *v)
+{
+    uint8_t packed[HYPERVEC_PACKED_BYTES_MAX(DIMENSION)];
+    size_t bytes = hypervec_pack(space, packed, v);
+    EngramVectorEntry head = { .entry = le64_make(entry), .bytes = le32_make(bytes) };
+
+    g_byte_array_append(page, (uint8_t *)&head, sizeof(head));
+    g_byte_array_append(page, packed, bytes);
+}
+
+static void append_member(GByteArray *page, uint32_t number, const uint64_t *v)
+{
+    uint8_t packed[HYPERVEC_PACKED_BYTES_MAX(ENGRAM_SHORT_DIMENSION)];
+    uint64_t small[SHORT_WORDS];
+    HypervecSpace space;
+
+    hypervec_space_init(&space, ENGRAM_SHORT_DIMENSION);
+    memcpy(small, v, sizeof(small) / 2);
+    memcpy(small + SHORT_WORDS / 2, v + WORDS / 2, sizeof(small) / 2);
+    EngramMember head = { le32_make(number), hypervec_pack(&space, packed, small) };
+
+    g_byte_array_append(page, (uint8_t *)&head, sizeof(head));
+    g_byte_array_append(page, packed, head.bytes);
+}
+
+/* Clusters: "a" and "etc", in two pages; "a/b"; of directories, one without members. */
+static EngramRef write_index(EngramBuilder *b, uint64_t vectors[INDEXED][WORDS])
+{
+    g_autoptr(GByteArray) page = g_byte_array_new();
+    g_autoptr(GByteArray) root = g_byte_array_new();
+    EngramManifestPage pages[2] = {
+        { .entries = le32_make(1) },
+        { .first = le64_make(1), .entries = le32_make(2) },
+    };
+    const le32_t members[3] = { le32_make(2), le32_make(1), le32_make(0) };
+    EngramVectorIndexRoot head = {
+        .vectors = le64_make(INDEXED),
+        .dimension = le32_make(DIMENSION),
+        .short_dimension = le32_make(ENGRAM_SHORT_DIMENSION),
+        .clusters = le32_make(3),
+        .file_clusters = le32_make(2),
+        .pages = le32_make(2),
+    };
+
+    append_member(page, 0, vectors[0]);
+    pages[0].ref = append(b, ENGRAM_OBJECT_MEMBERS, page->data, page->len);
+    g_byte_array_set_size(page, 0);
+    append_member(page, 2, vectors[2]);
+    append_member(page, 1, vectors[1]);
+    pages[1].ref = append(b, ENGRAM_OBJECT_MEMBERS, page->data, page->len);
+    g_byte_array_append(root, (uint8_t *)&head, sizeof(head));
+    g_byte_array_append(root, (uint8_t *)pages, sizeof(pages));
+    g_byte_array_append(root, (const uint8_t *)members, sizeof(members));
+    for (int cluster = 0; cluster < 3; cluster++) {
+        for (int w = 0; w < WORDS; w++) {
+            le64_t word = le64_make(vectors[cluster][w]);
+            g_byte_array_append(root, (uint8_t *)&word, sizeof(word));
+        }
+    }
+    return append(b, ENGRAM_OBJECT_VECTOR_INDEX, root->data, root->len);
+}
+
+/* The vectors of files, and of the image. */
+static void append_vectors(EngramBuilder *b, GByteArray *page, EngramRef *index)
+{
+    uint64_t vectors[INDEXED][WORDS];
+    HypervecSpace space;
+
+    hypervec_space_init(&space, DIMENSION);
+    for (int i = 0; i < INDEXED; i++) {
+        make_vector(&space, indexed[i].content, vectors[i]);
+        append_vector(page, &space, indexed[i].entry, vectors[i]);
+    }
+    append_vector(page, &space, ENGRAM_VECTOR_OF_IMAGE, vectors[0]);
+    *index = write_index(b, vectors);
+}
+
 /* Files "", "a", "a/b" (p1) and "", "etc" (p2); two pages; a vector of the image. */
-static EngramRef write_manifest(EngramBuilder *b, uint64_t size)
+static EngramRef write_manifest(EngramBuilder *b, uint64_t size, EngramRef *index)
 {
     g_autoptr(GByteArray) page = g_byte_array_new();
     g_autoptr(GByteArray) root = g_byte_array_new();
@@ -357,8 +456,16 @@ static EngramRef write_manifest(EngramBuilder *b, uint64_t size)
     add_file(page, "etc", 0, true);
     pages[1].ref = append(b, ENGRAM_OBJECT_FILES, page->data, page->len);
     g_byte_array_set_size(page, 0);
-    g_byte_array_append(page, (uint8_t *)&vector, sizeof(vector));
-    g_byte_array_append(page, (const uint8_t *)"01234", 5);
+    if (b->with_index) {
+        append_vectors(b, page, index);
+        head.vectors = le64_make(INDEXED + 1);
+        pages[2].entries = le32_make(INDEXED + 1);
+        head.hypervector_dimension = le32_make(DIMENSION);
+        head.hypervector_encoding = le32_make(HYPERVEC_ENCODING);
+    } else {
+        g_byte_array_append(page, (uint8_t *)&vector, sizeof(vector));
+        g_byte_array_append(page, (const uint8_t *)"01234", 5);
+    }
     pages[2].ref = append(b, ENGRAM_OBJECT_VECTORS, page->data, page->len);
     g_byte_array_append(root, (uint8_t *)&head, sizeof(head));
     g_byte_array_append(root, (uint8_t *)pages, sizeof(pages));
@@ -394,7 +501,7 @@ void engram_builder_add_image(EngramBuilder *b, const char *name, const uint8_t 
     }
     record.map_root = write_device_map(b, segments, size, record.root_digest);
     if (with_manifest) {
-        record.manifest = write_manifest(b, size);
+        record.manifest = write_manifest(b, size, &record.vector_index);
     }
     g_byte_array_append(text, (uint8_t *)&record, sizeof(record));
     g_byte_array_append(text, (const uint8_t *)name, strlen(name));
@@ -443,6 +550,7 @@ void engram_builder_commit(EngramBuilder *b)
     slot->version = le32_make(ENGRAM_VERSION);
     slot->header_bytes = le32_make(88);
     memcpy(slot->uuid, "\x12\x34\x56\x78\x9a\xbc\x4e\xf0\x81\x23\x45\x67\x89\xab\xcd\xef", 16);
+    slot->autoclear = le64_make(b->with_index ? ENGRAM_AUTOCLEAR_VECTOR_INDEX : 0);
     slot->sequence = le64_make(b->sequence);
     slot->commit = b->previous;
     slot->end = le64_make(b->out->len);

@@ -13,6 +13,9 @@ typedef struct EngramBuilder {
     uint32_t chunk_bytes;       /* of every chunk that is not cut by a segment's end */
     uint32_t frame_bytes;
     unsigned segment_bits;
+    /* Manifests have vectors, an index of them, too: what two files of the three have
+     * is that of their path, as a content; the third has that of the first.  False. */
+    bool with_index;
     /* State. */
     uint64_t sequence;
     GHashTable *chunks;         /* digest -> BuiltChunk */

@@ -254,7 +254,7 @@ static GByteArray *coroutine_fn co_make_manifest(bool scattered)
     g_autoptr(ManifestWriter) manifest = manifest_writer_new(dir, NULL);
     SinkContents *c = sink_contents_new(manifest, dir);
     ObjectWriter out;
-    EngramRef ref;
+    EngramRef ref, index;
     char *bytes;
     gsize size;
 
@@ -269,7 +269,7 @@ static GByteArray *coroutine_fn co_make_manifest(bool scattered)
         ck_assert_uint_lt(mallinfo2().uordblks, before + (40 << 20));
     }
     object_writer_init(&out, file, ENGRAM_OBJECTS_START);
-    ck_assert(manifest_writer_co_finish(manifest, &out, &ref, NULL));
+    ck_assert(manifest_writer_co_finish(manifest, &out, &ref, &index, NULL));
     ck_assert(object_writer_co_flush(&out, NULL));
     object_writer_clear(&out);
     sink_contents_free(c);

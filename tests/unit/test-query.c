@@ -47,7 +47,7 @@ START_TEST(test_best_first)
     static const unsigned sizes[] = { 1, 2, 7, 100, N - 1, N, N + 1, 10000 };
     g_autoptr(GRand) rand = g_rand_new_with_seed(_i);
     unsigned max = sizes[_i], order[N];
-    QueryHits *hits = query_hits_new(max);
+    QueryHits *hits = query_hits_new(max, _i % 2);
 
     shuffle(rand, order);
     for (unsigned i = 0; i < N; i++) {
@@ -67,6 +67,58 @@ START_TEST(test_best_first)
 }
 END_TEST
 
+enum { CONTENTS = 40, PLACES = 5 };
+
+/* One of the places of a content, best content first; every second one of the same
+ * similarity as the one before it. */
+static EngramQueryHit copy_of(unsigned content, unsigned place)
+{
+    EngramQueryHit hit = {
+        .similarity = 1.0 - content / 2 * 0.01,
+        .engram_index = place / 3,
+        .entry = place % 3 * 1000 + content,
+        .size = content,
+        .engram = (char *)"vm.engram",
+        .image = (char *)"vm",
+        .path = (char *)"/etc/motd",
+        .has_digest = true,
+    };
+
+    hit.digest[0] = content % 2 ? 1 : 200;
+    hit.digest[31] = content;
+    return hit;
+}
+
+/* Each content is found once, where it comes first, and all its places are counted. */
+START_TEST(test_copies_are_folded)
+{
+    g_autoptr(GRand) rand = g_rand_new_with_seed(_i);
+    unsigned max = 1 + _i * 3, order[N];
+    QueryHits *hits = query_hits_new(max, true);
+
+    shuffle(rand, order);
+    for (unsigned i = 0; i < N; i++) {
+        if (order[i] < CONTENTS * PLACES) {
+            EngramQueryHit hit = copy_of(order[i] / PLACES, order[i] % PLACES);
+            query_hits_add(hits, &hit);
+        }
+    }
+    g_autoptr(GPtrArray) list = query_hits_take(hits);
+    query_hits_free(hits);
+    ck_assert_uint_eq(list->len, MIN(max, CONTENTS));
+    for (unsigned i = 0; i < list->len; i++) {
+        const EngramQueryHit *hit = g_ptr_array_index(list, i);
+        unsigned content = hit->size;
+
+        /* The last of an even number of them may be either of two. */
+        ck_assert_uint_eq(content / 2, i / 2);
+        ck_assert_uint_eq(hit->copies, PLACES - 1);
+        ck_assert_uint_eq(hit->engram_index, 0);
+        ck_assert_uint_eq(hit->entry, content);
+    }
+}
+END_TEST
+
 enum { VECTOR_BYTES = 5 };          /* in the builder's manifest */
 
 typedef struct Search {
@@ -74,9 +126,21 @@ typedef struct Search {
     const uint8_t *vector;          /* of its second file, VECTOR_BYTES; NULL: none */
     const char *image;
     const char *content;
-    GPtrArray *hits;
+    EngramQueryResult result;
+    GPtrArray *skipped;             /* of GError */
+    bool ok;
     GError *error;
 } Search;
+
+static void free_error(gpointer error)
+{
+    g_error_free(error);
+}
+
+static void keep_error(const GError *error, void *opaque)
+{
+    g_ptr_array_add(opaque, g_error_copy(error));
+}
 
 static uint8_t *find(GByteArray *data, const void *what, size_t len)
 {
@@ -130,30 +194,60 @@ static void coroutine_fn co_search(void *opaque)
     ck_assert_ptr_nonnull(f);
     ck_assert(engram_query_add_engram(q, f, NULL));
     engram_query_co_add_content(q, s->content, strlen(s->content));
-    s->hits = engram_query_co_search(q, &s->error);
+    s->ok = engram_query_co_search(q, keep_error, s->skipped, &s->result, &s->error);
 }
 
-static void assert_refused(Search s, EmbrError code, const char *text)
+static void run_search(Search *s)
 {
     g_autoptr(AioContext) ctx = aio_context_new(AIO_BACKEND_AUTO, NULL);
 
-    aio_run(ctx, co_search, &s);
-    ck_assert_ptr_null(s.hits);
+    s->skipped = g_ptr_array_new_with_free_func(free_error);
+    aio_run(ctx, co_search, s);
+}
+
+static void clear_search(Search *s)
+{
+    engram_query_result_clear(&s->result);
+    g_ptr_array_unref(s->skipped);
+    g_clear_error(&s->error);
+}
+
+/* There is nothing to be searched. */
+static void assert_refused(Search s, EmbrError code, const char *text)
+{
+    run_search(&s);
+    ck_assert(!s.ok);
+    ck_assert_ptr_null(s.result.hits);
     ck_assert(g_error_matches(s.error, EMBR_ERROR, code));
     ck_assert_msg(strstr(s.error->message, text), "%s", s.error->message);
-    g_clear_error(&s.error);
+    clear_search(&s);
+}
+
+/* The one image cannot be searched. */
+static void assert_skipped(Search s, EmbrError code, const char *text)
+{
+    run_search(&s);
+    ck_assert(s.ok);
+    ck_assert_uint_eq(s.result.hits->len, 0);
+    ck_assert_uint_eq(s.result.searched, 0);
+    ck_assert_uint_eq(s.result.skipped, 1);
+    ck_assert_uint_eq(s.skipped->len, 1);
+    const GError *error = g_ptr_array_index(s.skipped, 0);
+    ck_assert(g_error_matches(error, EMBR_ERROR, code));
+    ck_assert_msg(strstr(error->message, text), "%s", error->message);
+    clear_search(&s);
 }
 
 START_TEST(test_refused)
 {
     assert_refused((Search){ .content = "" }, EMBR_ERROR_INVALID, "is empty");
-    assert_refused((Search){ .content = "content" }, EMBR_ERROR_UNSUPPORTED,
+    assert_refused((Search){ .content = "content", .image = "other" },
+                   EMBR_ERROR_NOT_FOUND, "no image is named 'other'; there is 'vm'");
+    assert_skipped((Search){ .content = "content" }, EMBR_ERROR_UNSUPPORTED,
                    "vm.engram: image 'vm' has no manifest");
-    assert_refused((Search){ .content = "content", .with_manifest = true },
+    assert_skipped((Search){ .content = "content", .with_manifest = true },
                    EMBR_ERROR_UNSUPPORTED,
                    "vm.engram: image 'vm' has hypervectors of 0 trits in encoding 2");
-    assert_refused((Search){ .content = "content", .image = "other" },
-                   EMBR_ERROR_NOT_FOUND, "'other'");
 }
 END_TEST
 
@@ -176,29 +270,30 @@ static char *make_content(uint8_t *vector)
 /* The same vector, but not the same content. */
 START_TEST(test_found)
 {
-    g_autoptr(AioContext) ctx = aio_context_new(AIO_BACKEND_AUTO, NULL);
     uint8_t vector[VECTOR_BYTES];
     g_autofree char *content = make_content(vector);
     Search s = { .content = content, .with_manifest = true, .vector = vector };
 
-    aio_run(ctx, co_search, &s);
-    ck_assert_ptr_nonnull(s.hits);
-    ck_assert_uint_eq(s.hits->len, 1);
-    const EngramQueryHit *hit = g_ptr_array_index(s.hits, 0);
+    run_search(&s);
+    ck_assert(s.ok);
+    ck_assert_uint_eq(s.result.searched, 1);
+    ck_assert_uint_eq(s.skipped->len, 0);
+    ck_assert_uint_eq(s.result.hits->len, 1);
+    const EngramQueryHit *hit = g_ptr_array_index(s.result.hits, 0);
     ck_assert(hit->similarity == 1);
     ck_assert(!hit->identical);
     ck_assert_str_eq(hit->engram, "vm.engram");
     ck_assert_str_eq(hit->image, "vm");
     ck_assert_str_eq(hit->path, "/p1/a");
     ck_assert_uint_eq(hit->entry, 1);
-    g_ptr_array_unref(s.hits);
+    clear_search(&s);
 }
 END_TEST
 
 /* A vector that is none is named, with its file and where it lies. */
 START_TEST(test_damaged_vector)
 {
-    assert_refused((Search){ .content = "content", .with_manifest = true,
+    assert_skipped((Search){ .content = "content", .with_manifest = true,
                              .vector = (const uint8_t *)"\xff\xff\xff\xff\xff" },
                    EMBR_ERROR_CORRUPT, ": hypervector of '/p1/a': ");
 }
@@ -210,6 +305,7 @@ int main(void)
     TCase *tc = tcase_create("query");
 
     tcase_add_loop_test(tc, test_best_first, 0, 8);
+    tcase_add_loop_test(tc, test_copies_are_folded, 0, 16);
     tcase_add_test(tc, test_refused);
     tcase_add_test(tc, test_found);
     tcase_add_test(tc, test_damaged_vector);
