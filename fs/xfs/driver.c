@@ -49,6 +49,7 @@ static void close_state(Filesystem *fs)
     XfsState *s = fs->opaque;
 
     g_clear_pointer(&s->cache, fs_cache_free);
+    g_clear_pointer(&s->overlay, xfs_overlay_free);
 }
 
 static bool coroutine_fn load(XfsState *s, GError **errp)
@@ -56,6 +57,8 @@ static bool coroutine_fn load(XfsState *s, GError **errp)
     if (!xfs_super_co_load(s, errp)) {
         return false;
     }
+    s->space_known =
+        xfs_log_co_load(s) && !(s->geo.incompat & XFS_INCOMPAT_NEEDS_REPAIR);
 
     g_autofree XfsInode *root = xfs_inode_co_get(s, s->geo.root_ino, errp);
 
@@ -88,8 +91,6 @@ static bool coroutine_fn driver_co_open(Filesystem *fs, GError **errp)
         ((uint64_t)s->geo.ag_count << (s->geo.ag_bits + s->geo.inodes_per_block_bits)) -
         1;
     warn_of_state(s);
-    s->space_known =
-        xfs_log_co_check(s) && !(s->geo.incompat & XFS_INCOMPAT_NEEDS_REPAIR);
     return true;
 }
 

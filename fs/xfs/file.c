@@ -163,19 +163,50 @@ char *coroutine_fn xfs_file_co_readlink(XfsState *s, const XfsInode *inode,
     return g_steal_pointer(&target);
 }
 
-static void add_extent(const XfsState *s, const XfsInode *inode, const XfsRun *run,
-                       GArray *list)
+/* Blocks from a device block on whose bytes are in the log, or are not: how many of
+ * count. */
+static uint64_t count_alike(const XfsState *s, uint64_t block, uint64_t count,
+                            bool *is_logged)
 {
-    unsigned bits = s->geo.block_bits;
-    FsExtent extent = {
-        .file_offset = run->logical << bits,
-        .device_offset = run->physical << bits,
-        .length = run->count << bits,
-        .flags = (run->unwritten ? FS_EXTENT_UNWRITTEN : 0) |
-                 (inode->flags2 & XFS_INODE2_REFLINK ? FS_EXTENT_SHARED : 0),
-    };
+    unsigned sector_bits = s->geo.block_bits - XFS_DADDR_BITS;
+    uint64_t first = block << sector_bits, sectors = count << sector_bits;
 
-    g_array_append_val(list, extent);
+    *is_logged = false;
+    if (!s->overlay) {
+        return count;
+    }
+    *is_logged = xfs_is_logged(s, block << s->geo.block_bits, s->geo.block_bytes);
+    if (*is_logged) {
+        return 1;
+    }
+    xfs_overlay_find(s->overlay, first, &sectors);
+    return sectors >> sector_bits;
+}
+
+/* Adds the parts of a run; returns how many. */
+static unsigned add_extents(const XfsState *s, const XfsInode *inode, const XfsRun *run,
+                            unsigned max, GArray *list)
+{
+    unsigned bits = s->geo.block_bits, added = 0;
+    uint32_t flags = (run->unwritten ? FS_EXTENT_UNWRITTEN : 0) |
+                     (inode->flags2 & XFS_INODE2_REFLINK ? FS_EXTENT_SHARED : 0);
+
+    for (uint64_t done = 0; done < run->count && added < max; added++) {
+        bool is_logged;
+        uint64_t count =
+            count_alike(s, run->physical + done, run->count - done, &is_logged);
+        FsExtent extent = {
+            .file_offset = (run->logical + done) << bits,
+            .device_offset = (run->physical + done) << bits,
+            .length = count << bits,
+            .flags =
+                flags | (is_logged && !run->unwritten ? FS_EXTENT_ENCODED : 0),
+        };
+
+        g_array_append_val(list, extent);
+        done += count;
+    }
+    return added;
 }
 
 static bool continues(const XfsRun *run, const XfsRun *next)
@@ -216,13 +247,12 @@ bool coroutine_fn xfs_file_co_extents(XfsState *s, const XfsInode *inode,
             continue;
         }
         if (pending.count) {
-            add_extent(s, inode, &pending, list);
-            added++;
+            added += add_extents(s, inode, &pending, max - added, list);
         }
         pending = run;
     }
     if (pending.count && added < max) {
-        add_extent(s, inode, &pending, list);
+        add_extents(s, inode, &pending, max - added, list);
     }
     return true;
 }

@@ -43,6 +43,8 @@ enum {
      XFS_INCOMPAT_BIGTIME | XFS_INCOMPAT_NEEDS_REPAIR | XFS_INCOMPAT_NREXT64 |         \
      XFS_INCOMPAT_EXCHANGE | XFS_INCOMPAT_PARENT)
 
+#define XFS_LOG_INCOMPAT_KNOWN 0x1 /* attributes may be logged as such */
+
 typedef struct XfsSuper {
     be32_t magicnum;
     be32_t blocksize;
@@ -290,6 +292,13 @@ G_STATIC_ASSERT(sizeof(XfsRemoteHead) == 56);
 enum {
     XFS_LOG_BLOCK_BYTES = 512,
     XFS_LOG_RECORD_MAX_BLOCKS = (256 + 32) * 1024 / XFS_LOG_BLOCK_BYTES,
+    XFS_LOG_CYCLES = 64,          /* first words of blocks, in each head of a record */
+    XFS_LOG_SIZE_PER_HEAD = 32 * 1024,
+    XFS_LOG_FORMAT_LITTLE = 1,    /* of the machine that wrote the operations' contents */
+    XFS_LOG_OP_START = 0x01,
+    XFS_LOG_OP_COMMIT = 0x02,
+    XFS_LOG_OP_CONTINUES = 0x04,
+    XFS_LOG_OP_WAS_CONTINUED = 0x08,
     XFS_LOG_OP_UNMOUNT = 0x20,
 };
 
@@ -303,12 +312,18 @@ typedef struct XfsLogRecord {
     le32_t crc;
     be32_t prev_block;
     be32_t num_logops;
-    be32_t cycle_data[64];
+    be32_t cycle_data[XFS_LOG_CYCLES];
     be32_t fmt;
     uint8_t fs_uuid[XFS_UUID_BYTES];
     be32_t size;
 } XfsLogRecord;
 G_STATIC_ASSERT(sizeof(XfsLogRecord) == 324);
+
+/* The second head and on of a record whose size needs more. */
+typedef struct XfsLogMore {
+    be32_t cycle;
+    be32_t cycle_data[XFS_LOG_CYCLES];
+} XfsLogMore;
 
 typedef struct XfsLogOp {
     be32_t tid;
@@ -317,5 +332,112 @@ typedef struct XfsLogOp {
     uint8_t flags;
     uint8_t pad[2];
 } XfsLogOp;
+
+/* Types of items, in the byte order of the machine that wrote them, as all in them that
+ * is no copy of what is on the disk. */
+enum {
+    XFS_LOG_EFI = 0x1236,
+    XFS_LOG_EFD = 0x1237,
+    XFS_LOG_INODE = 0x123b,
+    XFS_LOG_BUFFER = 0x123c,
+    XFS_LOG_DQUOT = 0x123d,
+    XFS_LOG_QUOTAOFF = 0x123e,
+    XFS_LOG_ICREATE = 0x123f,
+    XFS_LOG_RUI = 0x1240,
+    XFS_LOG_RUD = 0x1241,
+    XFS_LOG_CUI = 0x1242,
+    XFS_LOG_CUD = 0x1243,
+    XFS_LOG_BUI = 0x1244,
+    XFS_LOG_BUD = 0x1245,
+    XFS_LOG_ATTRI = 0x1246,
+    XFS_LOG_ATTRD = 0x1247,
+    XFS_LOG_XMI = 0x1248,
+    XFS_LOG_XMD = 0x1249,
+    XFS_LOG_EFI_RT = 0x124a,
+    XFS_LOG_CUD_RT = 0x124f, /* the last of those of the realtime device */
+};
+
+typedef struct XfsLogBuffer {
+    le16_t type;
+    le16_t total;
+    le16_t flags;
+    le16_t sectors;
+    le64_t sector;
+    le32_t map_words;
+    /* then a bit for each 128 bytes; those that follow each other are a region */
+} XfsLogBuffer;
+G_STATIC_ASSERT(sizeof(XfsLogBuffer) == 20);
+
+enum {
+    XFS_LOG_BUFFER_INODES = 0x1, /* only the links of inodes without a name */
+    XFS_LOG_BUFFER_CANCEL = 0x2,
+    XFS_LOG_BUFFER_QUOTA = 0x1c,
+    XFS_LOG_BUFFER_PIECE = 128,
+    XFS_LOG_BUFFER_WORDS_MAX = 17,
+};
+
+typedef struct XfsLogInode {
+    le16_t type;
+    le16_t total;
+    le32_t fields;
+    le16_t attr_bytes;
+    le16_t data_bytes;
+    le32_t pad;
+    le64_t ino;
+    uint8_t device[16];
+    le64_t sector; /* of the buffer it is in ... */
+    le32_t sectors;
+    le32_t offset; /* ... and where in that */
+} XfsLogInode;
+G_STATIC_ASSERT(sizeof(XfsLogInode) == 56);
+
+/* The same without the padding, by machines of 32 bits. */
+typedef struct XfsLogInode32 {
+    le16_t type;
+    le16_t total;
+    le32_t fields;
+    le16_t attr_bytes;
+    le16_t data_bytes;
+    le64_t ino;
+    uint8_t device[16];
+    le64_t sector;
+    le32_t sectors;
+    le32_t offset;
+} XfsLogInode32;
+G_STATIC_ASSERT(sizeof(XfsLogInode32) == 52);
+
+/* Which parts of an inode there are, in fields. */
+enum {
+    XFS_LOG_INODE_DATA = 0x002,
+    XFS_LOG_INODE_EXTENTS = 0x004,
+    XFS_LOG_INODE_ROOT = 0x008,
+    XFS_LOG_INODE_DEVICE = 0x010,
+    XFS_LOG_INODE_ATTR_DATA = 0x040,
+    XFS_LOG_INODE_ATTR_EXTENTS = 0x080,
+    XFS_LOG_INODE_ATTR_ROOT = 0x100,
+    XFS_LOG_INODE_OWNERS = 0x600, /* blocks of its trees are given to it */
+};
+
+typedef struct XfsLogIcreate {
+    le16_t type;
+    le16_t total;
+    be32_t ag;
+    be32_t block; /* in its group */
+    be32_t count;
+    be32_t inode_bytes;
+    be32_t length; /* in blocks */
+    be32_t gen;
+} XfsLogIcreate;
+G_STATIC_ASSERT(sizeof(XfsLogIcreate) == 28);
+
+/* What is to be done, and later was. */
+typedef struct XfsLogIntent {
+    le16_t type;
+    le16_t total;
+    le32_t count;
+    le64_t id;
+    le64_t ino; /* of BUI, ATTRI and XMI, the first */
+} XfsLogIntent;
+G_STATIC_ASSERT(sizeof(XfsLogIntent) == 24);
 
 #endif

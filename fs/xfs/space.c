@@ -41,7 +41,9 @@ static bool check_agf(const XfsState *s, const FsBuffer *sector, uint32_t ag,
                   be32_get(agf->bno_level), XFS_AGF_MAGIC);
         return false;
     }
-    if (s->geo.version == 5 && (le32_get(agf->crc) != crc ||
+    bool is_logged = xfs_is_logged(s, sector->offset, sector->bytes);
+
+    if (s->geo.version == 5 && ((le32_get(agf->crc) != crc && !is_logged) ||
                                 memcmp(agf->uuid, s->geo.meta_uuid, XFS_UUID_BYTES))) {
         xfs_error(
             s, errp, EMBR_ERROR_CORRUPT, sector->offset,

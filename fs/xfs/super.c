@@ -40,6 +40,7 @@ static bool parse_features(const XfsState *s, const XfsSuper *raw, XfsGeometry *
 
     geo->version = versionnum & XFS_VERSION_MASK;
     geo->ignores_case = versionnum & XFS_VERSION_ASCII_CI;
+    memcpy(geo->uuid, raw->uuid, XFS_UUID_BYTES);
     if (geo->version != 4 && geo->version != 5) {
         return refuse(s, errp, EMBR_ERROR_UNSUPPORTED,
                       "version is %u; versions 4 and 5 can be read", geo->version);
@@ -55,6 +56,7 @@ static bool parse_features(const XfsState *s, const XfsSuper *raw, XfsGeometry *
         return true;
     }
     geo->incompat = be32_get(raw->features_incompat);
+    geo->log_incompat = be32_get(raw->features_log_incompat);
 
     uint32_t unknown = geo->incompat & ~(uint32_t)XFS_INCOMPAT_KNOWN;
 
@@ -196,7 +198,7 @@ bool coroutine_fn xfs_super_co_load(XfsState *s, GError **errp)
 
     uint32_t expected = xfs_crc(sector, s->geo.sector_bytes, offsetof(XfsSuper, crc));
 
-    if (found != expected) {
+    if (found != expected && !xfs_is_logged(s, 0, s->geo.sector_bytes)) {
         return refuse(s, errp, EMBR_ERROR_CORRUPT,
                       "checksum is 0x%08x, expected 0x%08x", found, expected);
     }

@@ -44,7 +44,7 @@ static bool check_head(const XfsState *s, const XfsBlockKind *kind, const uint8_
     uint64_t owned_by = kind->owner_bytes == 4 ? be32_load(data + kind->owner_at)
                                                : be64_load(data + kind->owner_at);
 
-    if (found != expected) {
+    if (found != expected && !xfs_is_logged(s, offset, bytes)) {
         xfs_error(s, errp, EMBR_ERROR_CORRUPT, offset,
                   "%s: checksum is 0x%08x, expected 0x%08x", kind->what, found,
                   expected);
@@ -84,6 +84,39 @@ bool xfs_block_check(const XfsState *s, const XfsBlockKind *kind, const uint8_t 
     return s->geo.version < 5 || check_head(s, kind, data, bytes, offset, owner, errp);
 }
 
+bool xfs_is_logged(const XfsState *s, uint64_t offset, uint64_t bytes)
+{
+    uint64_t first = offset >> XFS_DADDR_BITS;
+    uint64_t last = (offset + bytes - 1) >> XFS_DADDR_BITS;
+    uint64_t count = last - first + 1;
+    uint64_t left = count;
+
+    return s->overlay && (xfs_overlay_find(s->overlay, first, &left) || left < count);
+}
+
+/* What is on the volume, and what the log puts there. */
+static bool coroutine_fn read_below(XfsState *s, uint64_t offset, uint64_t bytes,
+                                    uint8_t *out, const char *what, GError **errp)
+{
+    while (bytes) {
+        uint32_t within = offset % XFS_LOG_BLOCK_BYTES;
+        uint64_t count = div_round_up(within + bytes, XFS_LOG_BLOCK_BYTES);
+        const uint8_t *sector =
+            xfs_overlay_find(s->overlay, offset >> XFS_DADDR_BITS, &count);
+        uint64_t part = MIN(bytes, count * XFS_LOG_BLOCK_BYTES - within);
+
+        if (sector) {
+            memcpy(out, sector + within, part);
+        } else if (!blk_co_read(s->fs->blk, offset, part, out, what, errp)) {
+            return false;
+        }
+        offset += part;
+        out += part;
+        bytes -= part;
+    }
+    return true;
+}
+
 bool coroutine_fn xfs_device_co_read(XfsState *s, uint64_t offset, uint64_t bytes,
                                      void *buf, const char *what, GError **errp)
 {
@@ -96,7 +129,8 @@ bool coroutine_fn xfs_device_co_read(XfsState *s, uint64_t offset, uint64_t byte
                   what, bytes, length);
         return false;
     }
-    return blk_co_read(s->fs->blk, offset, bytes, buf, what, errp);
+    return s->overlay ? read_below(s, offset, bytes, buf, what, errp)
+                      : blk_co_read(s->fs->blk, offset, bytes, buf, what, errp);
 }
 
 static bool coroutine_fn read_for_cache(void *opaque, uint64_t offset, uint64_t bytes,

@@ -10,7 +10,8 @@
  * dir.c      directory entries (lookup.c: by the index of their hashes)
  * attr.c     extended attributes (acl.c)
  * space.c    what is allocated
- * log.c      whether the log is clean
+ * log.c      the log's records (log-items.c: transactions; log-replay.c: what they change)
+ * overlay.c  what the log would change, in memory
  */
 #ifndef EMBR_FS_XFS_H
 #define EMBR_FS_XFS_H
@@ -38,17 +39,21 @@ typedef struct XfsGeometry {
     uint32_t log_blocks;
     uint64_t root_ino;
     uint64_t realtime_blocks;
-    uint32_t incompat;
+    uint32_t incompat, log_incompat;
     bool has_types;                     /* of files, in directories */
     bool ignores_case;
+    uint8_t uuid[XFS_UUID_BYTES];
     uint8_t meta_uuid[XFS_UUID_BYTES];
 } XfsGeometry;
+
+typedef struct XfsOverlay XfsOverlay;
 
 typedef struct XfsState {
     Filesystem *fs;
     XfsGeometry geo;
     FsCache *cache;
-    bool space_known;                   /* the log changes nothing of what is free */
+    XfsOverlay *overlay;                /* what is only in the log; NULL: nothing */
+    bool space_known;                   /* what is free is not changed by the log alone */
     bool space_warned;                  /* space.c: of a damaged map */
 } XfsState;
 
@@ -87,6 +92,22 @@ static inline bool xfs_block_locate(const XfsGeometry *geo, uint64_t number,
     return *block;
 }
 
+/* overlay.c: numbers are of sectors of 512 bytes */
+
+XfsOverlay *xfs_overlay_new(void);
+void xfs_overlay_free(XfsOverlay *o);
+uint64_t xfs_overlay_count(const XfsOverlay *o);
+/* While it is made: false if it becomes too large. */
+bool xfs_overlay_put(XfsOverlay *o, uint64_t number, const uint8_t *data,
+                     uint64_t count);
+/* While it is made: replaces what it has. */
+void xfs_overlay_apply(const XfsOverlay *o, uint64_t number, uint8_t *data,
+                       uint64_t count);
+void xfs_overlay_complete(XfsOverlay *o);
+/* Once it is complete: the sector's bytes; NULL: it has none, *count is as it was or how
+ * many sectors there are up to the next that it has. */
+const uint8_t *xfs_overlay_find(const XfsOverlay *o, uint64_t number, uint64_t *count);
+
 /* verify.c */
 
 /* Where a kind of block has what. */
@@ -104,6 +125,8 @@ uint32_t xfs_crc(const uint8_t *data, size_t bytes, size_t crc_at);
 bool xfs_block_check(const XfsState *s, const XfsBlockKind *kind, const uint8_t *data,
                      uint32_t bytes, uint64_t offset, uint64_t owner, GError **errp);
 
+/* What is in the log has the checksum of its record, not yet one of its own. */
+bool xfs_is_logged(const XfsState *s, uint64_t offset, uint64_t bytes);
 bool coroutine_fn xfs_device_co_read(XfsState *s, uint64_t offset, uint64_t bytes,
                                      void *buf, const char *what, GError **errp);
 FsCache *xfs_cache_new(XfsState *s);
@@ -265,7 +288,7 @@ GBytes *xfs_acl_to_xattr(const uint8_t *data, size_t len);
 /* space.c */
 FsBlockUse coroutine_fn xfs_space_co_use(XfsState *s, uint64_t offset, uint64_t *pnum);
 
-/* log.c: false, with a warning, if the log may hold what is not in its place yet. */
-bool coroutine_fn xfs_log_co_check(XfsState *s);
+/* log.c: false, with a warning, if the log holds what is not shown. */
+bool coroutine_fn xfs_log_co_load(XfsState *s);
 
 #endif
