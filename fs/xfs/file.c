@@ -199,8 +199,7 @@ static unsigned add_extents(const XfsState *s, const XfsInode *inode, const XfsR
             .file_offset = (run->logical + done) << bits,
             .device_offset = (run->physical + done) << bits,
             .length = count << bits,
-            .flags =
-                flags | (is_logged && !run->unwritten ? FS_EXTENT_ENCODED : 0),
+            .flags = flags | (is_logged && !run->unwritten ? FS_EXTENT_ENCODED : 0),
         };
 
         g_array_append_val(list, extent);

@@ -11,9 +11,9 @@ enum {
 };
 
 typedef struct Transaction {
-    uint64_t lsn;       /* of the record in which it began */
-    uint32_t header;    /* bytes of it so far */
-    GPtrArray *items;   /* of XfsLogItem */
+    uint64_t lsn;     /* of the record in which it began */
+    uint32_t header;  /* bytes of it so far */
+    GPtrArray *items; /* of XfsLogItem */
     uint64_t bytes;
 } Transaction;
 
@@ -73,8 +73,10 @@ static bool add_header(XfsLogItems *items, Transaction *t, const uint8_t *data,
 {
     if (len > HEADER_BYTES - t->header ||
         (!t->header && (len < 4 || le32_load(data) != HEADER_MAGIC))) {
-        return refuse(items, errp, "a transaction begins with %u bytes that are no "
-                                   "header", len);
+        return refuse(items, errp,
+                      "a transaction begins with %u bytes that are no "
+                      "header",
+                      len);
     }
     t->header += len;
     return true;
@@ -98,8 +100,10 @@ static bool add_region(XfsLogItems *items, Transaction *t, const uint8_t *data,
         item->regions = g_ptr_array_new_with_free_func(unref_bytes);
         g_ptr_array_add(t->items, item);
         if (!item->total || item->total > REGIONS_MAX) {
-            return refuse(items, errp, "an item of type 0x%04x has %u parts, expected "
-                                       "1 to %d", item->type, item->total, REGIONS_MAX);
+            return refuse(items, errp,
+                          "an item of type 0x%04x has %u parts, expected "
+                          "1 to %d",
+                          item->type, item->total, REGIONS_MAX);
         }
     }
 
@@ -120,8 +124,9 @@ static bool continue_region(XfsLogItems *items, Transaction *t, const uint8_t *d
         return add_header(items, t, data, len, errp);
     }
     if (!item) {
-        return refuse(items, errp, "a transaction goes on with an item that it has not "
-                                   "begun");
+        return refuse(items, errp,
+                      "a transaction goes on with an item that it has not "
+                      "begun");
     }
     g_byte_array_append(g_ptr_array_index(item->regions, item->regions->len - 1), data,
                         len);

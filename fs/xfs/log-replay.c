@@ -80,8 +80,8 @@ static bool coroutine_fn co_load(XfsLogReplay *r, uint64_t sector, uint32_t coun
                                  uint8_t *data, GError **errp)
 {
     if (sector > (uint64_t)INT64_MAX >> XFS_DADDR_BITS ||
-        !xfs_device_co_read(r->s, sector << XFS_DADDR_BITS,
-                            count << XFS_DADDR_BITS, data, "what was logged", errp)) {
+        !xfs_device_co_read(r->s, sector << XFS_DADDR_BITS, count << XFS_DADDR_BITS,
+                            data, "what was logged", errp)) {
         return sector <= (uint64_t)INT64_MAX >> XFS_DADDR_BITS
                    ? false
                    : refuse(r, errp, "sector 0x%" PRIx64 " is on no disk", sector);
@@ -149,7 +149,8 @@ unsigned xfs_log_replay_rank(const XfsLogItem *item)
 {
     const XfsLogBuffer *buffer =
         (const XfsLogBuffer *)region(item, 0, sizeof(*buffer), NULL);
-    uint16_t flags = item->type == XFS_LOG_BUFFER && buffer ? le16_get(buffer->flags) : 0;
+    uint16_t flags =
+        item->type == XFS_LOG_BUFFER && buffer ? le16_get(buffer->flags) : 0;
 
     if (flags & XFS_LOG_BUFFER_CANCEL) {
         return 3;
@@ -275,31 +276,21 @@ static bool coroutine_fn co_apply_buffer(XfsLogReplay *r, const XfsLogItem *item
 static const struct {
     uint8_t at, bytes;
 } core_fields[] = {
-    {offsetof(XfsInodeDisk, magic), 2},
-    {offsetof(XfsInodeDisk, mode), 2},
-    {offsetof(XfsInodeDisk, uid), 4},
-    {offsetof(XfsInodeDisk, gid), 4},
-    {offsetof(XfsInodeDisk, nlink), 4},
-    {offsetof(XfsInodeDisk, projid_lo), 2},
-    {offsetof(XfsInodeDisk, projid_hi), 2},
-    {offsetof(XfsInodeDisk, size), 8},
-    {offsetof(XfsInodeDisk, nblocks), 8},
-    {offsetof(XfsInodeDisk, extsize), 4},
-    {offsetof(XfsInodeDisk, nextents), 4},
-    {offsetof(XfsInodeDisk, anextents), 2},
-    {offsetof(XfsInodeDisk, dmevmask), 4},
-    {offsetof(XfsInodeDisk, dmstate), 2},
-    {offsetof(XfsInodeDisk, flags), 2},
-    {offsetof(XfsInodeDisk, gen), 4},
+    {offsetof(XfsInodeDisk, magic), 2},     {offsetof(XfsInodeDisk, mode), 2},
+    {offsetof(XfsInodeDisk, uid), 4},       {offsetof(XfsInodeDisk, gid), 4},
+    {offsetof(XfsInodeDisk, nlink), 4},     {offsetof(XfsInodeDisk, projid_lo), 2},
+    {offsetof(XfsInodeDisk, projid_hi), 2}, {offsetof(XfsInodeDisk, size), 8},
+    {offsetof(XfsInodeDisk, nblocks), 8},   {offsetof(XfsInodeDisk, extsize), 4},
+    {offsetof(XfsInodeDisk, nextents), 4},  {offsetof(XfsInodeDisk, anextents), 2},
+    {offsetof(XfsInodeDisk, dmevmask), 4},  {offsetof(XfsInodeDisk, dmstate), 2},
+    {offsetof(XfsInodeDisk, flags), 2},     {offsetof(XfsInodeDisk, gen), 4},
 };
 
 static const struct {
     uint8_t at, bytes;
 } core_fields_v3[] = {
-    {offsetof(XfsInodeDisk, big_nextents), 8},
-    {offsetof(XfsInodeDisk, changecount), 8},
-    {offsetof(XfsInodeDisk, flags2), 8},
-    {offsetof(XfsInodeDisk, cowextsize), 4},
+    {offsetof(XfsInodeDisk, big_nextents), 8}, {offsetof(XfsInodeDisk, changecount), 8},
+    {offsetof(XfsInodeDisk, flags2), 8},       {offsetof(XfsInodeDisk, cowextsize), 4},
     {offsetof(XfsInodeDisk, ino), 8},
 };
 
@@ -397,15 +388,15 @@ static bool parse_inode_item(XfsLogReplay *r, const XfsLogItem *item, InodeItem 
     if (bytes >= sizeof(XfsLogInode)) {
         const XfsLogInode *i = (const XfsLogInode *)head;
 
-        *inode = (InodeItem){le64_get(i->ino),     le64_get(i->sector),
-                             le32_get(i->fields),  le32_get(i->sectors),
-                             le32_get(i->offset),  le32_load(i->device)};
+        *inode = (InodeItem){le64_get(i->ino),    le64_get(i->sector),
+                             le32_get(i->fields), le32_get(i->sectors),
+                             le32_get(i->offset), le32_load(i->device)};
     } else {
         const XfsLogInode32 *i = (const XfsLogInode32 *)head;
 
-        *inode = (InodeItem){le64_get(i->ino),     le64_get(i->sector),
-                             le32_get(i->fields),  le32_get(i->sectors),
-                             le32_get(i->offset),  le32_load(i->device)};
+        *inode = (InodeItem){le64_get(i->ino),    le64_get(i->sector),
+                             le32_get(i->fields), le32_get(i->sectors),
+                             le32_get(i->offset), le32_load(i->device)};
     }
     if (inode->offset % r->s->geo.inode_bytes ||
         !range_fits(inode->offset, r->s->geo.inode_bytes,
@@ -453,7 +444,8 @@ static bool copy_fork(XfsLogReplay *r, const XfsLogItem *item, const InodeItem *
                         inode->ino, bytes, is_attr ? "attribute" : "data", room);
 }
 
-/* Version 4 has no LSN, but counts how often an inode was written, and may begin anew. */
+/* Version 4 has no LSN, but counts how often an inode was written, and may begin anew.
+ */
 static bool is_inode_newer(const XfsLogReplay *r, const uint8_t *core,
                            const uint8_t *raw, uint64_t lsn)
 {
@@ -622,10 +614,9 @@ static bool note_intent(XfsLogReplay *r, const XfsLogItem *item, const char *wha
 
     uint64_t key = intent_key(le64_get(intent->id), item->type);
 
-    g_hash_table_insert(
-        r->unfinished, g_memdup2(&key, sizeof(key)),
-        g_strdup_printf("%s of inode %" PRIu64 " was not finished", what,
-                        le64_get(intent->ino)));
+    g_hash_table_insert(r->unfinished, g_memdup2(&key, sizeof(key)),
+                        g_strdup_printf("%s of inode %" PRIu64 " was not finished",
+                                        what, le64_get(intent->ino)));
     return true;
 }
 
@@ -636,7 +627,8 @@ static bool note_done(XfsLogReplay *r, const XfsLogItem *item, uint16_t intent,
         (const XfsLogIntent *)region(item, 0, offsetof(XfsLogIntent, ino), NULL);
 
     if (!done) {
-        return refuse(r, errp, "an intent's end (type 0x%04x) is too short", item->type);
+        return refuse(r, errp, "an intent's end (type 0x%04x) is too short",
+                      item->type);
     }
 
     uint64_t key = intent_key(le64_get(done->id), intent);

@@ -18,10 +18,11 @@ enum {
 /* A record, read and checked. */
 typedef struct Record {
     uint64_t block;
-    uint64_t blocks;     /* of heads and body */
+    uint64_t blocks; /* of heads and body */
     uint32_t body_bytes;
     unsigned heads;
-    uint8_t *data; /* XFS_LOG_RECORD_MAX_BLOCKS: heads, then the body, as it was logged */
+    uint8_t
+        *data; /* XFS_LOG_RECORD_MAX_BLOCKS: heads, then the body, as it was logged */
 } Record;
 
 static void record_clear(Record *record)
@@ -139,10 +140,10 @@ static bool coroutine_fn find_last(const XfsLog *log, uint64_t head, uint32_t cy
     uint64_t this_round = MIN(head, count);
     uint64_t before = count - this_round;
     uint64_t before_end = find_gap(data, before, cycle - 1);
-    uint64_t end = before_end < before
-                       ? before_end
-                       : before + find_gap(data + before * XFS_LOG_BLOCK_BYTES,
-                                           this_round, cycle);
+    uint64_t end =
+        before_end < before
+            ? before_end
+            : before + find_gap(data + before * XFS_LOG_BLOCK_BYTES, this_round, cycle);
 
     for (uint64_t i = end; i-- > 0;) {
         const uint8_t *block = data + i * XFS_LOG_BLOCK_BYTES;
@@ -159,7 +160,8 @@ static bool coroutine_fn find_last(const XfsLog *log, uint64_t head, uint32_t cy
             end = i; /* cut off: the one in front of it is the last */
         }
     }
-    xfs_error(log->s, errp, EMBR_ERROR_CORRUPT, log->offset + head * XFS_LOG_BLOCK_BYTES,
+    xfs_error(log->s, errp, EMBR_ERROR_CORRUPT,
+              log->offset + head * XFS_LOG_BLOCK_BYTES,
               "log: no record ends in front of its head");
     return false;
 }
@@ -198,8 +200,7 @@ static void restore_words(Record *record)
     uint64_t count = record->blocks - record->heads;
 
     for (uint64_t i = 0; i < count; i++) {
-        const uint8_t *head =
-            record->data + i / XFS_LOG_CYCLES * XFS_LOG_BLOCK_BYTES;
+        const uint8_t *head = record->data + i / XFS_LOG_CYCLES * XFS_LOG_BLOCK_BYTES;
         const be32_t *words = i < XFS_LOG_CYCLES
                                   ? ((const XfsLogRecord *)head)->cycle_data
                                   : ((const XfsLogMore *)head)->cycle_data;
@@ -234,6 +235,12 @@ static bool coroutine_fn read_record(const XfsLog *log, uint64_t block, Record *
                   "log: record 0x%" PRIx64 " of %u bytes (magic 0x%08x) is none of "
                   "this filesystem's here",
                   be64_get(head->lsn), bytes, be32_get(head->magicno));
+        return false;
+    }
+    if (be32_get(head->fmt) != XFS_LOG_FORMAT_LITTLE) {
+        xfs_error(log->s, errp, EMBR_ERROR_UNSUPPORTED, log->offset,
+                  "log: it was written by a machine of another byte order (format %u)",
+                  be32_get(head->fmt));
         return false;
     }
     if (!record->data) {
@@ -274,7 +281,8 @@ static uint64_t tail_of(const XfsLog *log, const Record *record)
  * arrived: *last is set to the last good one.  False: a record is damaged in front of
  * what can have been in flight. */
 static bool coroutine_fn each_record(const XfsLog *log, uint64_t tail, uint64_t *last,
-                                     XfsLogRecordFunc *func, void *opaque, GError **errp)
+                                     XfsLogRecordFunc *func, void *opaque,
+                                     GError **errp)
 {
     g_auto(Record) record = {0};
     uint64_t block = tail, good = tail;
@@ -284,7 +292,8 @@ static bool coroutine_fn each_record(const XfsLog *log, uint64_t tail, uint64_t 
         GError *error = NULL;
 
         if (!read_record(log, block, &record, &error)) {
-            if (block != tail && distance(log, block, *last) < IN_FLIGHT_BLOCKS && !func) {
+            if (block != tail && distance(log, block, *last) < IN_FLIGHT_BLOCKS &&
+                !func) {
                 g_error_free(error);
                 *last = good;
                 return true;
@@ -336,8 +345,7 @@ static bool coroutine_fn find_range(const XfsLog *log, uint64_t *tail, uint64_t 
         const XfsLogRecord *torn = (const XfsLogRecord *)record.data;
         uint64_t before = torn ? be32_get(torn->prev_block) : log->blocks;
 
-        if (before >= log->blocks ||
-            distance(log, before, *last) > IN_FLIGHT_BLOCKS) {
+        if (before >= log->blocks || distance(log, before, *last) > IN_FLIGHT_BLOCKS) {
             return read_record(log, *last, &record, errp);
         }
         *last = before;
@@ -366,22 +374,6 @@ static bool coroutine_fn find_range(const XfsLog *log, uint64_t *tail, uint64_t 
     *tail = tail_of(log, &record);
     *clean = is_unmount(&record);
     return *clean || each_record(log, *tail, last, NULL, NULL, errp);
-}
-
-static bool coroutine_fn co_check_format(const XfsLogRecord *record,
-                                         const uint8_t *body G_GNUC_UNUSED,
-                                         uint32_t body_bytes G_GNUC_UNUSED,
-                                         void *opaque, GError **errp)
-{
-    const XfsLog *log = opaque;
-
-    if (be32_get(record->fmt) == XFS_LOG_FORMAT_LITTLE) {
-        return true;
-    }
-    xfs_error(log->s, errp, EMBR_ERROR_UNSUPPORTED, log->offset,
-              "log: it was written by a machine of another byte order (format %u)",
-              be32_get(record->fmt));
-    return false;
 }
 
 static bool coroutine_fn co_go_through(const XfsLog *log, uint64_t tail, uint64_t last,
@@ -413,8 +405,7 @@ static bool coroutine_fn replay_range(const XfsLog *log, uint64_t tail, uint64_t
     g_auto(XfsLogReplay) replay = {0};
 
     xfs_log_replay_init(&replay, s);
-    if (!each_record(log, tail, &last, co_check_format, (void *)log, errp) ||
-        !co_go_through(log, tail, last, &replay, xfs_log_replay_co_note, errp) ||
+    if (!co_go_through(log, tail, last, &replay, xfs_log_replay_co_note, errp) ||
         !co_go_through(log, tail, last, &replay, xfs_log_replay_co_apply, errp)) {
         return false;
     }
@@ -422,7 +413,7 @@ static bool coroutine_fn replay_range(const XfsLog *log, uint64_t tail, uint64_t
     xfs_overlay_complete(replay.overlay);
     s->overlay = g_steal_pointer(&replay.overlay);
     fs_cache_drop(s->cache);
-    if (!xfs_super_co_load(s, errp)) {
+    if (!s->super_is_copy && !xfs_super_co_load(s, errp)) {
         g_clear_pointer(&s->overlay, xfs_overlay_free);
         fs_cache_drop(s->cache);
         return false;
@@ -445,7 +436,8 @@ static bool coroutine_fn load(const XfsLog *log, GError **errp)
     if (geo.log_incompat & ~(uint32_t)XFS_LOG_INCOMPAT_KNOWN) {
         xfs_error(log->s, errp, EMBR_ERROR_UNSUPPORTED, 0,
                   "log: it has incompatible features 0x%x, of which 0x%x are not known",
-                  geo.log_incompat, geo.log_incompat & ~(uint32_t)XFS_LOG_INCOMPAT_KNOWN);
+                  geo.log_incompat,
+                  geo.log_incompat & ~(uint32_t)XFS_LOG_INCOMPAT_KNOWN);
         return false;
     }
     if (!replay_range(log, tail, last, errp)) {

@@ -52,8 +52,8 @@ bool coroutine_fn xfs_log_items_co_record(const XfsLogRecord *record,
 typedef struct XfsLogReplay {
     XfsState *s;
     XfsOverlay *overlay;
-    GHashTable *cancelled;    /* buffers that are not to be replayed -> how often yet */
-    GHashTable *unfinished;   /* intents -> what is to be said of them */
+    GHashTable *cancelled;  /* buffers that are not to be replayed -> how often yet */
+    GHashTable *unfinished; /* intents -> what is to be said of them */
 } XfsLogReplay;
 
 void xfs_log_replay_init(XfsLogReplay *replay, XfsState *s);

@@ -1,4 +1,5 @@
-/* What replaces bytes of the volume: sectors of 512 bytes, as the log would leave them. */
+/* What replaces bytes of the volume: sectors of 512 bytes, as the log would leave them.
+ */
 #include "xfs.h"
 
 enum { BYTES_MAX = 256 * 1024 * 1024 };
@@ -35,7 +36,8 @@ uint64_t xfs_overlay_count(const XfsOverlay *o)
     return g_hash_table_size(o->sectors);
 }
 
-bool xfs_overlay_put(XfsOverlay *o, uint64_t number, const uint8_t *data, uint64_t count)
+bool xfs_overlay_put(XfsOverlay *o, uint64_t number, const uint8_t *data,
+                     uint64_t count)
 {
     for (uint64_t i = 0; i < count; i++, number++) {
         Sector *sector = g_hash_table_lookup(o->sectors, &number);

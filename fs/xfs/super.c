@@ -177,12 +177,9 @@ bool xfs_super_parse(const XfsState *s, const uint8_t *sector, XfsGeometry *geo,
            parse_inodes(s, raw, geo, errp) && parse_groups(s, raw, geo, errp);
 }
 
-bool coroutine_fn xfs_super_co_load(XfsState *s, GError **errp)
+static bool coroutine_fn co_load_first(XfsState *s, const uint8_t *head, GError **errp)
 {
-    uint8_t head[XFS_SUPER_BYTES];
-
-    if (!xfs_device_co_read(s, 0, sizeof(head), head, "superblock", errp) ||
-        !xfs_super_parse(s, head, &s->geo, errp)) {
+    if (!xfs_super_parse(s, head, &s->geo, errp)) {
         return false;
     }
     if (s->geo.version < 5) {
@@ -205,6 +202,45 @@ bool coroutine_fn xfs_super_co_load(XfsState *s, GError **errp)
     return true;
 }
 
+bool coroutine_fn xfs_super_co_load(XfsState *s, GError **errp)
+{
+    uint8_t head[XFS_SUPER_BYTES] = {0};
+    GError *error = NULL;
+    XfsSuper raw;
+
+    if (xfs_device_co_read(s, 0, sizeof(head), head, "superblock", &error) &&
+        co_load_first(s, head, &error)) {
+        return true;
+    }
+    if (g_error_matches(error, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED) ||
+        !xfs_super_co_find_copy(s, head, &s->geo, &raw)) {
+        g_propagate_error(errp, error);
+        return false;
+    }
+    fs_warn(s->fs, "%s; a copy of it is used", error->message);
+    g_error_free(error);
+    s->super_is_copy = true;
+    return true;
+}
+
+static void identify(const XfsSuper *raw, FsIdent *ident)
+{
+    g_autofree char *label = g_strndup(raw->fname, sizeof(raw->fname));
+    uint64_t blocks = be64_get(raw->dblocks);
+    const uint8_t *u = raw->uuid;
+
+    ident->type = "xfs";
+    ident->label = *label ? g_steal_pointer(&label) : NULL;
+    ident->uuid = g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
+                                  "%02x%02x%02x%02x%02x%02x",
+                                  u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8],
+                                  u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+    if (raw->blocklog <= MAX_BLOCK_BITS &&
+        blocks <= (uint64_t)INT64_MAX >> raw->blocklog) {
+        ident->size = blocks << raw->blocklog;
+    }
+}
+
 bool coroutine_fn xfs_co_probe(BlockBackend *blk, FsIdent *ident)
 {
     XfsSuper raw;
@@ -214,20 +250,27 @@ bool coroutine_fn xfs_co_probe(BlockBackend *blk, FsIdent *ident)
         be32_get(raw.magicnum) != XFS_SUPER_MAGIC) {
         return false;
     }
+    identify(&raw, ident);
+    return true;
+}
 
-    g_autofree char *label = g_strndup(raw.fname, sizeof(raw.fname));
-    uint64_t blocks = be64_get(raw.dblocks);
-    const uint8_t *u = raw.uuid;
+bool coroutine_fn xfs_co_probe_copy(BlockBackend *blk, FsIdent *ident)
+{
+    uint8_t head[XFS_SUPER_BYTES] = {0};
+    Filesystem fs = {.blk = blk};
+    XfsState s = {.fs = &fs};
+    XfsGeometry geo;
+    XfsSuper raw;
 
-    ident->type = "xfs";
-    ident->label = *label ? g_steal_pointer(&label) : NULL;
-    ident->uuid = g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-"
-                                  "%02x%02x%02x%02x%02x%02x",
-                                  u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7], u[8],
-                                  u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
-    if (raw.blocklog <= MAX_BLOCK_BITS &&
-        blocks <= (uint64_t)INT64_MAX >> raw.blocklog) {
-        ident->size = blocks << raw.blocklog;
+    if (blk_length(blk) < XFS_SUPER_BYTES) {
+        return false;
     }
+    if (blk_co_pread(blk, 0, sizeof(head), head) < 0) {
+        memset(head, 0, sizeof(head));
+    }
+    if (!xfs_super_co_find_copy(&s, head, &geo, &raw)) {
+        return false;
+    }
+    identify(&raw, ident);
     return true;
 }

@@ -1,7 +1,7 @@
 /*
  * The XFS driver's own parts and how they fit together.
  *
- * super.c    what kind of filesystem this is, and its geometry
+ * super.c    what kind of filesystem this is, and its geometry (super-copy.c: by a copy)
  * verify.c   what every block of version 5 says of itself; reading through the cache
  * inode.c    inodes, decoded
  * btree.c    B+trees: extents of a file, free space of an allocation group
@@ -53,6 +53,7 @@ typedef struct XfsState {
     XfsGeometry geo;
     FsCache *cache;
     XfsOverlay *overlay;                /* what is only in the log; NULL: nothing */
+    bool super_is_copy;                 /* the superblock is damaged */
     bool space_known;                   /* what is free is not changed by the log alone */
     bool space_warned;                  /* space.c: of a damaged map */
 } XfsState;
@@ -65,7 +66,12 @@ void xfs_warn(const XfsState *s, uint64_t offset, const char *format, ...)
 
 /* super.c */
 bool coroutine_fn xfs_co_probe(BlockBackend *blk, FsIdent *ident);
+/* For volumes that do not begin with a superblock, but have a copy of one. */
+bool coroutine_fn xfs_co_probe_copy(BlockBackend *blk, FsIdent *ident);
 bool coroutine_fn xfs_super_co_load(XfsState *s, GError **errp);
+/* A copy of a superblock; damaged: what is where it should be. */
+bool coroutine_fn xfs_super_co_find_copy(XfsState *s, const uint8_t *damaged,
+                                         XfsGeometry *geo, XfsSuper *raw);
 /* From the bytes of its sector, at least XFS_SUPER_BYTES. */
 bool xfs_super_parse(const XfsState *s, const uint8_t *sector, XfsGeometry *geo,
                      GError **errp);

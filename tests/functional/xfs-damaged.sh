@@ -42,7 +42,24 @@ check v4 unchecked 30 -m crc=0 -b size=512
 new_xfs 320M -p proto -m crc=1
 "$fs_dump" image >whole 2>/dev/null
 ino=$(awk '$1 == "node" { sub("ino=", "", $2); print $2 }' whole)
-named "superblock" 200 'xfs at offset 0x0: superblock: checksum is 0x[0-9a-f]+, expected 0x'
+
+# A superblock that is damaged, or gone, has copies.
+for damage in 'bs=1 seek=200 count=2' 'bs=512 count=1' 'bs=4096 count=1'; do
+    cp --sparse=always image damaged
+    # shellcheck disable=SC2086
+    dd if=/dev/urandom of=damaged conv=notrunc status=none $damage
+    "$fs_dump" damaged >ours 2>errors.txt || { cat errors.txt >&2; fail "superblock: $damage"; }
+    grep -qE '^warning.*superblock: .*; a copy of it is used' errors.txt ||
+        { cat errors.txt >&2; fail "superblock: $damage: no warning"; }
+    same ours whole "superblock: $damage"
+done
+"$EMBR_IMG" volumes --output=json damaged | grep -q '"filesystem": "xfs"' || fail "a copy is not known"
+"$EMBR_IMG" volumes --output=json damaged >ours
+grep -q "$(xfs_db -r -c 'sb 0' -c 'print uuid' image | awk '{ print $3 }')" ours || fail "a copy's UUID"
+dd if=/dev/urandom of=damaged conv=notrunc status=none bs=1M seek=80 count=1
+dd if=/dev/urandom of=damaged conv=notrunc status=none bs=1M seek=160 count=1
+dd if=/dev/urandom of=damaged conv=notrunc status=none bs=1M seek=240 count=1
+expect_failure 1 'no filesystem found' "$fs_dump" damaged
 named "directory block" $(($(byte_of -c "inode $ino" -c 'dblock 0') + 100)) \
     "directory inode $ino: .*directory block: checksum is"
 missing=$(($(wc -l <whole) - $(wc -l <ours)))

@@ -64,7 +64,9 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
 
     for (size_t pos = 0; range_fits(pos, XFS_MIN_SECTOR_BYTES, size);
          pos += XFS_MIN_SECTOR_BYTES) {
-        if (be32_load(data + pos) == XFS_AGF_MAGIC) {
+        if (be32_load(data + pos) == XFS_LOG_RECORD_MAGIC) {
+            le32_store(data + pos + offsetof(XfsLogRecord, crc), 0); /* not summed up */
+        } else if (be32_load(data + pos) == XFS_AGF_MAGIC) {
             mend(data + pos, XFS_MIN_SECTOR_BYTES, offsetof(XfsAgf, crc));
         } else if (be16_load(data + pos) == XFS_INODE_MAGIC) {
             mend(data + pos, XFS_MIN_SECTOR_BYTES, offsetof(XfsInodeDisk, crc));

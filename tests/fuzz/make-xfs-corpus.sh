@@ -36,17 +36,18 @@ if full:
     os.setxattr('file', 'user.remote', b'r' * 3000)
 PYTHON
 
-# cut NAME BYTES BLOCK: the image's first bytes; the first blocks of its log are their end.
+# cut NAME BYTES BLOCK [LOG-BLOCKS]: the image's first bytes; the first blocks of its log are
+# their end.
 cut()
 {
-    local name=$1 bytes=$2 block=$3 start
+    local name=$1 bytes=$2 block=$3 log=${4:-8} start
     start=$(xfs_db -r -c 'sb 0' -c 'convert fsb '"$(xfs_db -r -c 'sb 0' -c 'print logstart' image |
         awk '{ print $3 }')"' byte' image | sed 's/.*(\([0-9]*\)).*/\1/')
-    xfs_db -x -c 'sb 0' -c "write logstart $(((bytes - 8 * block) / block))" \
-        -c 'write logblocks 8' image >/dev/null
-    head -c $((bytes - 8 * block)) image >"$name"
-    dd if=image of="$name" bs="$block" skip=$((start / block)) seek=$((bytes / block - 8)) count=8 \
-        conv=notrunc status=none
+    xfs_db -x -c 'sb 0' -c "write logstart $(((bytes - log * block) / block))" \
+        -c "write logblocks $log" image >/dev/null
+    head -c $((bytes - log * block)) image >"$name"
+    dd if=image of="$name" bs="$block" skip=$((start / block)) seek=$((bytes / block - log)) \
+        count="$log" conv=notrunc status=none
     zstd -q -19 -f "$name" -o "$out/$name.zst"
 }
 
@@ -76,6 +77,26 @@ seed()
     cut "$name" "$bytes" "$block"
 }
 
+# dirty NAME BYTES BLOCK LOG-BLOCKS MKFS-OPTION...: a log that is not empty.
+dirty()
+{
+    local name=$1 bytes=$2 block=$3 log=$4
+    shift 4
+    rm -f image
+    truncate -s 320M image
+    mkfs.xfs -q -f -b "size=$block" "$@" image
+    mount -o loop image mnt
+    python3 fill.py mnt full 30 10
+    sync -f mnt
+    rm mnt/pieces mnt/nnn*
+    python3 fill.py mnt full 30 2 2>/dev/null || true
+    xfs_io -x -c 'shutdown -f' mnt
+    cp --sparse=always image cut-off
+    umount mnt
+    mv cut-off image
+    cut "$name" "$bytes" "$block" "$log"
+}
+
 tests=$(dirname "$out")/../../functional
 tests=$(realpath "$tests")
 seed v4-block 200704 512 4 3 -m crc=0
@@ -86,4 +107,6 @@ seed v5-block 524288 1024 6 3 -m reflink=1,rmapbt=1
 seed v5-leaf 524288 1024 60 30 -m reflink=0 -n size=4096
 seed v5-node 524288 1024 600 60 -i nrext64=1
 seed v5-4k 524288 4096 250 20 -m bigtime=0
+dirty v5-dirty 720896 1024 300 -m rmapbt=1
+dirty v5-dirty-4k 1048576 4096 64 -i nrext64=1
 du -bc "$out"/*.zst | tail -1
