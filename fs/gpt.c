@@ -1,65 +1,25 @@
 /* GUID Partition Table (UEFI specification, chapter 5). */
+#include "fs/gpt.h"
+
 #include <zlib.h>
-#include "fs/partition.h"
 
 enum {
-    GPT_HEADER_MIN_BYTES = 92,
-    GPT_ENTRY_MIN_BYTES = 128,
     GPT_ENTRY_MAX_BYTES = 4096,
     GPT_ARRAY_MAX_BYTES = 4 << 20,
-    GPT_NAME_UNITS = 36,
     GPT_REVISION_1_0 = 0x00010000,
 };
 
-static const uint64_t GPT_ATTR_LEGACY_BOOT = UINT64_C(1) << 2;
-
-typedef struct __attribute__((packed)) GptHeader {
-    uint8_t signature[8];           /* "EFI PART" */
-    le32_t revision;
-    le32_t header_size;
-    le32_t header_crc32;            /* with this field as zero */
-    le32_t reserved;
-    le64_t my_lba;
-    le64_t alternate_lba;
-    le64_t first_usable_lba;
-    le64_t last_usable_lba;
-    uint8_t disk_guid[16];
-    le64_t entries_lba;
-    le32_t entry_count;
-    le32_t entry_size;
-    le32_t entries_crc32;
-} GptHeader;
-G_STATIC_ASSERT(sizeof(GptHeader) == GPT_HEADER_MIN_BYTES);
-
-typedef struct __attribute__((packed)) GptEntry {
-    uint8_t type_guid[16];          /* all zero: unused */
-    uint8_t unique_guid[16];
-    le64_t first_lba;
-    le64_t last_lba;                /* inclusive */
-    le64_t attributes;
-    le16_t name[GPT_NAME_UNITS];    /* UTF-16, NUL-padded */
-} GptEntry;
-G_STATIC_ASSERT(sizeof(GptEntry) == GPT_ENTRY_MIN_BYTES);
-
-/* One of the two copies, checked. */
-typedef struct Gpt {
-    GptHeader header;
-    uint8_t *entries;
-    size_t entries_bytes;
-} Gpt;
-
-static void gpt_clear(Gpt *gpt)
+void gpt_clear(Gpt *gpt)
 {
     g_clear_pointer(&gpt->entries, g_free);
 }
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Gpt, gpt_clear)
 
 static bool has_signature(const void *sector)
 {
     return !memcmp(sector, "EFI PART", 8);
 }
 
-static uint64_t last_lba_of(BlockBackend *disk, uint32_t sector_size)
+uint64_t gpt_last_lba(BlockBackend *disk, uint32_t sector_size)
 {
     uint64_t sectors = (uint64_t)blk_length(disk) / sector_size;
 
@@ -166,9 +126,8 @@ static bool coroutine_fn read_entries(BlockBackend *disk, uint32_t sector_size, 
     return true;
 }
 
-/* Reads and checks the copy whose header is at lba. */
-static bool coroutine_fn gpt_co_load(BlockBackend *disk, uint32_t sector_size, uint64_t lba,
-                                     Gpt *gpt, GError **errp)
+bool coroutine_fn gpt_co_load(BlockBackend *disk, uint32_t sector_size, uint64_t lba,
+                              Gpt *gpt, GError **errp)
 {
     g_autofree uint8_t *sector = g_malloc0(sector_size);
     uint64_t offset;
@@ -220,7 +179,7 @@ static bool coroutine_fn gpt_co_probe(BlockBackend *disk, uint32_t sector_size)
     for (int i = 0; i < MBR_ENTRIES; i++) {
         if (mbr.entries[i].type == MBR_TYPE_GPT) {
             return sector_has_gpt(disk, sector_size, 1) ||
-                   sector_has_gpt(disk, sector_size, last_lba_of(disk, sector_size));
+                   sector_has_gpt(disk, sector_size, gpt_last_lba(disk, sector_size));
         }
     }
     return false;
@@ -255,7 +214,7 @@ static bool coroutine_fn load_backup(BlockBackend *disk, uint32_t sector_size, G
                                      GError **errp)
 {
     g_autoptr(GError) backup_error = NULL;
-    uint64_t last = last_lba_of(disk, sector_size);
+    uint64_t last = gpt_last_lba(disk, sector_size);
     uint8_t primary[sizeof(GptHeader)];
     uint64_t lba = last;
 
@@ -297,11 +256,11 @@ static void coroutine_fn check_backup(BlockBackend *disk, uint32_t sector_size,
                           "%s: the backup GPT at LBA %" PRIu64
                           " differs from the primary, which is used",
                           name, lba);
-    } else if (lba != last_lba_of(disk, sector_size)) {
+    } else if (lba != gpt_last_lba(disk, sector_size)) {
         volume_table_warn(table,
                           "%s: the backup GPT is at LBA %" PRIu64
                           ", not at the end of the disk (%" PRIu64 ")",
-                          name, lba, last_lba_of(disk, sector_size));
+                          name, lba, gpt_last_lba(disk, sector_size));
     }
 }
 
@@ -351,6 +310,7 @@ static void add_entry(BlockBackend *disk, uint32_t sector_size, unsigned number,
         .type = guid_to_string(entry->type_guid),
         .name = entry_name(entry),
         .uuid = guid_to_string(entry->unique_guid),
+        .attributes = le64_get(entry->attributes),
         .bootable = le64_get(entry->attributes) & GPT_ATTR_LEGACY_BOOT,
     };
     part.type_name = g_strdup(gpt_type_name(part.type));
@@ -371,6 +331,9 @@ static bool coroutine_fn gpt_co_read(BlockBackend *disk, uint32_t sector_size,
     check_mbr(disk, table);
 
     table->disk_id = guid_to_string(gpt.header.disk_guid);
+    table->first_usable = le64_get(gpt.header.first_usable_lba);
+    table->last_usable = le64_get(gpt.header.last_usable_lba);
+    table->max_entries = le32_get(gpt.header.entry_count);
     uint32_t size = le32_get(gpt.header.entry_size);
     for (size_t at = 0; at < gpt.entries_bytes; at += size) {
         const GptEntry *entry = (const GptEntry *)(gpt.entries + at);

@@ -17,11 +17,6 @@ typedef struct MbrReader {
     GArray *entries;
 } MbrReader;
 
-static bool is_extended(uint8_t type)
-{
-    return type == 0x05 || type == 0x0f || type == 0x85;
-}
-
 static bool coroutine_fn co_read_mbr(BlockBackend *disk, uint64_t offset, MbrSector *mbr)
 {
     return range_fits(offset, sizeof(*mbr), blk_length(disk)) &&
@@ -82,7 +77,7 @@ static unsigned coroutine_fn count_recognised(BlockBackend *disk, const MbrSecto
         if (!mbr_entry_used(entry) || !range_fits(offset, size, blk_length(disk))) {
             continue;
         }
-        if (is_extended(entry->type)) {
+        if (mbr_is_extended(entry->type)) {
             found += co_read_mbr(disk, offset, &ebr) && looks_like_table(&ebr);
         } else {
             g_autoptr(BlockBackend) slice = blk_new_slice(disk, offset, size);
@@ -101,11 +96,19 @@ static bool coroutine_fn has_big_sectors(BlockBackend *disk, const MbrSector *mb
            count_recognised(disk, mbr, 4096) > count_recognised(disk, mbr, 512);
 }
 
+/* A filesystem that begins at the start of the disk. */
+static bool coroutine_fn holds_filesystem(BlockBackend *disk)
+{
+    g_auto(FsIdent) ident = {0};
+    const FsDriver *drv = fs_co_probe(disk, &ident);
+
+    return drv && drv->priority > FS_PRIORITY_BY_COPIES;
+}
+
 /* The boot sector of a bare FAT, exFAT or NTFS filesystem and that of any
  * filesystem with a boot loader in it end like an MBR, too. */
 static bool coroutine_fn mbr_co_probe(BlockBackend *disk, uint32_t sector_size)
 {
-    g_auto(FsIdent) ident = {0};
     MbrSector mbr;
 
     if (!co_read_mbr(disk, 0, &mbr) || !looks_like_table(&mbr) ||
@@ -113,7 +116,7 @@ static bool coroutine_fn mbr_co_probe(BlockBackend *disk, uint32_t sector_size)
         return false;
     }
     if (is_empty(&mbr)) {
-        return sector_size == 512 && !fs_co_probe(disk, &ident);
+        return sector_size == 512 && !holds_filesystem(disk);
     }
     return has_big_sectors(disk, &mbr) == (sector_size == 4096);
 }
@@ -128,7 +131,7 @@ static void add_entry(MbrReader *r, unsigned number, uint64_t first_lba,
         .type = g_strdup_printf("0x%02x", entry->type),
         .type_name = g_strdup(mbr_type_name(entry->type)),
         .bootable = entry->boot_indicator == MBR_ACTIVE,
-        .holds_others = is_extended(entry->type),
+        .holds_others = mbr_is_extended(entry->type),
     };
 
     if (r->disk_signature) {
@@ -206,7 +209,7 @@ static void coroutine_fn read_extended(MbrReader *r, const MbrEntry *extended)
             if (!mbr_entry_used(entry)) {
                 continue;
             }
-            if (is_extended(entry->type)) {
+            if (mbr_is_extended(entry->type)) {
                 next = next ?: entry;
             } else if (i < 2 || is_plausible(entry, lba, part_sectors, extended)) {
                 add_entry(r, r->next_logical++, lba + le32_get(entry->first_lba), entry);
@@ -256,7 +259,7 @@ static bool coroutine_fn mbr_co_read(BlockBackend *disk, uint32_t sector_size,
         add_entry(&r, i + 1, le32_get(entry->first_lba), entry);
     }
     for (int i = 0; i < MBR_ENTRIES; i++) {
-        if (mbr_entry_used(&mbr.entries[i]) && is_extended(mbr.entries[i].type)) {
+        if (mbr_entry_used(&mbr.entries[i]) && mbr_is_extended(mbr.entries[i].type)) {
             read_extended(&r, &mbr.entries[i]);
         }
     }

@@ -1,6 +1,7 @@
 /* What partition types are called, by the numbers their specifications give them. */
 #include <stdlib.h>
 #include "fs/partition.h"
+#include "fs/table.h"
 
 typedef struct GptType {
     const char *guid;
@@ -179,4 +180,70 @@ const char *gpt_type_name(const char *guid)
 const char *mbr_type_name(uint8_t type)
 {
     return mbr_types[type];
+}
+
+/* Names for those who make partitions. */
+static const struct {
+    const char *name, *gpt, *mbr;
+} type_names[] = {
+    { "bios", "21686148-6449-6e6f-744e-656564454649", NULL },
+    { "boot", "bc13c2ff-59e6-4262-a352-b275fd6f7172", "ea" },
+    { "data", "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", "07" },
+    { "efi", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "ef" },
+    { "extended", NULL, "05" },
+    { "fat32", "ebd0a0a2-b9e5-4433-87c0-68b6b72699c7", "0c" },
+    { "home", "933ac7e1-2eb4-4f13-b844-0e14e2aef915", "83" },
+    { "linux", "0fc63daf-8483-4772-8e79-3d69d8477de4", "83" },
+    { "luks", "ca7d7ccb-63ed-4c53-861c-1742536059cc", "e8" },
+    { "lvm", "e6d6d379-f507-44c2-a23c-238f2a3df928", "8e" },
+    { "msr", "e3c9e316-0b5c-4db8-817d-f92df00215ae", NULL },
+    { "prep", "9e1a2d38-c612-4316-aa26-8b49521e5a8b", "41" },
+    { "raid", "a19d880f-05fc-4d3b-a006-743f0f84911e", "fd" },
+    { "root-arm64", "b921b045-1df0-41c3-af44-4c6f280d3fae", "83" },
+    { "root-x86-64", "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", "83" },
+    { "swap", "0657fd6d-a4ab-43c4-84e5-0933c84b4f4f", "82" },
+};
+
+void part_type_foreach(void (*func)(const char *name, const char *gpt, const char *mbr,
+                                    void *opaque), void *opaque)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(type_names); i++) {
+        func(type_names[i].name, type_names[i].gpt, type_names[i].mbr, opaque);
+    }
+}
+
+bool part_type_parse_gpt(const char *text, uint8_t guid[16], GError **errp)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(type_names); i++) {
+        if (type_names[i].gpt && !strcmp(type_names[i].name, text)) {
+            return guid_from_string(type_names[i].gpt, guid);
+        }
+    }
+    if (!guid_from_string(text, guid) || buffer_is_zero(guid, 16)) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "'%s' is no type of a GPT's partition: neither a GUID nor one of the "
+                    "names that part add --help shows", text);
+        return false;
+    }
+    return true;
+}
+
+bool part_type_parse_mbr(const char *text, uint8_t *type, GError **errp)
+{
+    const char *digits = g_str_has_prefix(text, "0x") ? text + 2 : text;
+    guint64 value;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(type_names); i++) {
+        if (type_names[i].mbr && !strcmp(type_names[i].name, text)) {
+            digits = type_names[i].mbr;
+        }
+    }
+    if (!g_ascii_string_to_unsigned(digits, 16, 0, UINT8_MAX, &value, NULL)) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "'%s' is no type of an MBR's partition: neither one byte in hex nor "
+                    "one of the names that part add --help shows", text);
+        return false;
+    }
+    *type = value;
+    return true;
 }

@@ -44,8 +44,17 @@ static inline bool mbr_entry_used(const MbrEntry *entry)
  * reference on map. */
 Volume *coroutine_fn volume_co_new_mapped(BlockBackend *disk, VolumeInfo *info,
                                           DiskMap *map);
+static inline bool mbr_is_extended(uint8_t type)
+{
+    return type == 0x05 || type == 0x0f || type == 0x85;
+}
+
 /* Adds a warning; after a hundred they are left out. */
 void volume_table_warn(VolumeTable *table, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/* The driver of the disk's table; NULL if it has none. */
+const PartitionDriver *coroutine_fn partition_co_find(BlockBackend *disk,
+                                                      uint32_t *sector_size);
 
 /* What people call a type; NULL if it is not known.  guid is in lower case. */
 const char *gpt_type_name(const char *guid);
@@ -53,5 +62,7 @@ const char *mbr_type_name(uint8_t type);
 
 /* A GUID as stored on disk: three little-endian fields, then bytes. */
 char *guid_to_string(const uint8_t guid[16]);
+/* False: text is no GUID. */
+bool guid_from_string(const char *text, uint8_t guid[16]);
 
 #endif

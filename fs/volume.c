@@ -1,6 +1,7 @@
 /* The partition drivers' registry, and the table of a disk's volumes. */
 #include "fs/lvm/lvm.h"
 #include "fs/partition.h"
+#include "fs/table.h"
 #include "qapi-types.h"
 
 enum { VOLUME_WARNINGS_MAX = 100 };
@@ -27,8 +28,8 @@ void partition_register(const PartitionDriver *drv)
     g_ptr_array_sort(drivers, compare_drivers);
 }
 
-static const PartitionDriver *coroutine_fn co_find_driver(BlockBackend *disk,
-                                                          uint32_t *sector_size)
+const PartitionDriver *coroutine_fn partition_co_find(BlockBackend *disk,
+                                                      uint32_t *sector_size)
 {
     static const uint32_t candidates[] = { 512, 4096 };
 
@@ -51,6 +52,25 @@ char *guid_to_string(const uint8_t guid[16])
                            le32_load(guid), le16_load(guid + 4), le16_load(guid + 6),
                            guid[8], guid[9], guid[10], guid[11], guid[12], guid[13],
                            guid[14], guid[15]);
+}
+
+bool guid_from_string(const char *text, uint8_t guid[16])
+{
+    uint8_t bytes[16];
+
+    if (!g_uuid_string_is_valid(text)) {
+        return false;
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        text += *text == '-';
+        bytes[i] = g_ascii_xdigit_value(text[0]) << 4 | g_ascii_xdigit_value(text[1]);
+        text += 2;
+    }
+    le32_store(guid, be32_load(bytes));
+    le16_store(guid + 4, be16_load(bytes + 4));
+    le16_store(guid + 6, be16_load(bytes + 6));
+    memcpy(guid + 8, bytes + 8, 8);
+    return true;
 }
 
 void volume_table_warn(VolumeTable *table, const char *format, ...)
@@ -175,6 +195,7 @@ static Volume *volume_new(BlockBackend *disk, const PartitionEntry *entry)
         .size = entry->size,
     };
     volume->blk = blk_new_slice(disk, entry->offset, entry->size);
+    volume->attributes = entry->attributes;
     volume->holds_others = entry->holds_others;
     return volume;
 }
@@ -208,25 +229,13 @@ static VolumeTable *volume_table_new(const char *type, uint32_t sector_size)
     return table;
 }
 
-static VolumeTable *coroutine_fn co_open_bare(BlockBackend *disk)
-{
-    VolumeTable *table = volume_table_new("none", 512);
-    PartitionEntry whole = { .size = blk_length(disk), .type = (char *)"none" };
-    Volume *volume = volume_new(disk, &whole);
-
-    co_recognise(volume);
-    g_ptr_array_add(table->volumes, volume);
-    lvm_co_add_volumes(disk, table);
-    return table;
-}
-
-VolumeTable *coroutine_fn volume_table_co_open(BlockBackend *disk, GError **errp)
+VolumeTable *coroutine_fn part_table_co_read(BlockBackend *disk, GError **errp)
 {
     uint32_t sector_size;
-    const PartitionDriver *drv = co_find_driver(disk, &sector_size);
+    const PartitionDriver *drv = partition_co_find(disk, &sector_size);
 
     if (!drv) {
-        return co_open_bare(disk);
+        return volume_table_new("none", 512);
     }
 
     g_autoptr(VolumeTable) table = volume_table_new(drv->name, sector_size);
@@ -239,15 +248,39 @@ VolumeTable *coroutine_fn volume_table_co_open(BlockBackend *disk, GError **errp
     g_array_sort(entries, compare_numbers);
     for (guint i = 0; i < entries->len; i++) {
         const PartitionEntry *entry = &g_array_index(entries, PartitionEntry, i);
-        Volume *volume = volume_new(disk, entry);
 
-        g_ptr_array_add(table->volumes, volume);
+        g_ptr_array_add(table->volumes, volume_new(disk, entry));
         warn_if_outside(disk, table, entry);
-        if (!entry->holds_others) {
+    }
+    warn_of_overlaps(disk, table, entries);
+    return g_steal_pointer(&table);
+}
+
+/* A disk without a table is one volume. */
+static void add_whole_disk(BlockBackend *disk, VolumeTable *table)
+{
+    PartitionEntry whole = { .size = blk_length(disk), .type = (char *)"none" };
+
+    g_ptr_array_add(table->volumes, volume_new(disk, &whole));
+}
+
+VolumeTable *coroutine_fn volume_table_co_open(BlockBackend *disk, GError **errp)
+{
+    g_autoptr(VolumeTable) table = part_table_co_read(disk, errp);
+
+    if (!table) {
+        return NULL;
+    }
+    if (!strcmp(table->type, "none")) {
+        add_whole_disk(disk, table);
+    }
+    for (guint i = 0; i < table->volumes->len; i++) {
+        Volume *volume = g_ptr_array_index(table->volumes, i);
+
+        if (!volume->holds_others) {
             co_recognise(volume);
         }
     }
-    warn_of_overlaps(disk, table, entries);
     lvm_co_add_volumes(disk, table);
     return g_steal_pointer(&table);
 }

@@ -15,6 +15,7 @@ int img_extract(int argc, char **argv);
 int img_info(int argc, char **argv);
 int img_ls(int argc, char **argv);
 int img_map(int argc, char **argv);
+int img_part(int argc, char **argv);
 int img_query(int argc, char **argv);
 int img_snapshot(int argc, char **argv);
 int img_volumes(int argc, char **argv);

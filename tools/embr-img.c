@@ -27,6 +27,7 @@ static const struct {
     {"info", "show an image's format, sizes, snapshots and backing chain", img_info},
     {"ls", "list files", img_ls},
     {"map", "show what is stored where", img_map},
+    {"part", "make, change, show and check partition tables", img_part},
     {"query", "find the files in engrams that are like a given one", img_query},
     {"snapshot", "list snapshots, or the images of an engram; take one out", img_snapshot},
     {"volumes", "show the partitions and what is on them", img_volumes},

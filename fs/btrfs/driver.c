@@ -238,7 +238,7 @@ static const FsDriver fs_btrfs = {
 /* By a copy of the superblock, which may be left of an older filesystem: asked last. */
 static const FsDriver fs_btrfs_backup = {
     .name = "btrfs-backup",
-    .priority = -100,
+    .priority = FS_PRIORITY_BY_COPIES,
     .fs_co_probe = btrfs_co_probe_copies,
     BTRFS_CALLBACKS,
 };

@@ -220,7 +220,7 @@ fs_init(fs_ext4);
 /* Asked after everybody else: the superblock is gone, but copies of it are left. */
 static const FsDriver fs_ext4_backup = {
     .name = "ext4-backup",
-    .priority = -100,
+    .priority = FS_PRIORITY_BY_COPIES,
     .fs_co_probe = ext4_co_probe_backup,
     EXT4_CALLBACKS,
 };

@@ -241,7 +241,7 @@ fs_init(fs_fat);
 /* Asked after everybody else: the boot sector is gone, but a copy of it is left. */
 static const FsDriver fs_fat_backup = {
     .name = "fat-backup",
-    .priority = -300,
+    .priority = FS_PRIORITY_BY_COPIES - 200,
     .fs_co_probe = fat_co_probe_backup,
     .fs_co_open = driver_co_open_backup,
     FAT_CALLBACKS,

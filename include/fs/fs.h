@@ -108,10 +108,16 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FsIdent, fs_ident_clear)
  * the disk (blk_name), the byte offset on the volume, what was found and what was
  * expected.
  */
+enum {
+    FS_PRIORITY_BY_COPIES = -100,       /* and below: go by copies of what is gone, which may
+                                           be left of an older filesystem */
+};
+
 struct FsDriver {
     const char *name;
     size_t instance_size;
-    int priority;                       /* higher is asked first: containers before filesystems */
+    int priority;                       /* higher is asked first: containers before filesystems;
+                                           see FS_PRIORITY_BY_COPIES */
     bool is_container;                  /* what holds other volumes (LVM, RAID, LUKS), or swap */
     /* True: this is mine; ident is filled. Reads what it wants through blk;
      * a volume that cannot be read is not mine.  A driver without fs_co_open

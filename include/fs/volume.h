@@ -17,6 +17,7 @@ typedef struct Volume {
     DiskMap *map;                           /* where on the disk the pieces are; NULL: it is
                                                one piece at info->offset */
     const FsDriver *fs_driver;              /* what its content was recognised as; NULL */
+    uint64_t attributes;                    /* of a GPT's partition */
     bool holds_others;                      /* only holds others, which are listed, too */
     bool has_dependents;                    /* others that cannot be read rest on what is
                                                in its blocks, whether used or free */
@@ -26,6 +27,8 @@ typedef struct VolumeTable {
     const char *type;                       /* "gpt", "dos", "none" */
     uint32_t sector_size;                   /* bytes */
     char *disk_id;                          /* GUID or 32-bit signature in hex; NULL if none */
+    uint64_t first_usable, last_usable;     /* sectors for partitions; 0: not told */
+    uint32_t max_entries;                   /* partitions that there may be; 0: not told */
     GPtrArray *volumes;                     /* of Volume*: partitions in order of number,
                                                then logical volumes in order of path */
     GPtrArray *warnings;                    /* of char* */
@@ -39,6 +42,7 @@ typedef struct PartitionEntry {
     char *type_name;                        /* "Linux filesystem"; NULL if not known */
     char *name;                             /* GPT's partition name in UTF-8; NULL */
     char *uuid;                             /* partition's own; NULL */
+    uint64_t attributes;                    /* GPT's */
     bool bootable;
     bool holds_others;                      /* only holds others, which are listed, too */
 } PartitionEntry;

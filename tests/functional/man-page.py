@@ -66,7 +66,7 @@ def parse_option(text):
 
 
 def options_of_help(command):
-    text = run(command, '--help')
+    text = run(*command.split(), '--help')
     lines = text[text.index('Options:'):].splitlines()[1:]
     return {parse_option(line.strip()) for line in lines if line.strip()}
 
@@ -96,7 +96,17 @@ with open(page, encoding='utf-8') as file:
 common_options = [parse_option(text) for text in sections['COMMON OPTIONS'][1]]
 
 usage = run('--help')
-commands = re.findall(r'^  (\w+) +\S', usage[usage.index('Commands:'):], re.M)
+
+
+def commands_of(text):
+    return re.findall(r'^  (\w+) +\S', text[text.index('Commands:'):], re.M)
+
+
+# Of a command that has commands of its own, each has a section.
+commands = []
+for name in commands_of(usage):
+    text = run(name, '--help')
+    commands += [name + ' ' + part for part in commands_of(text)] if 'Commands:' in text else [name]
 end = list(sections).index('COMMANDS')
 documented = [name for name in list(sections)[end + 1:] if name.islower()]
 if len(commands) < 2 or sorted(commands) != documented:
