@@ -152,6 +152,8 @@ ExtractTarget *extract_tar_new(const char *name, GError **errp)
         return NULL;
     }
 
+    fd_enlarge_pipe(fd);
+
     TarTarget *t = g_new0(TarTarget, 1);
     t->base.ops = &tar_ops;
     t->name = g_strdup(name ?: "standard output");

@@ -1,7 +1,10 @@
 #include "fd.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
+
+enum { PIPE_BYTES = 1024 * 1024 };
 
 bool fd_write_all(int fd, const void *data, size_t len, const char *name, GError **errp)
 {
@@ -38,4 +41,14 @@ bool fd_read_some(int fd, void *data, size_t len, const char *name, size_t *got,
         *got += MAX(n, 0);
     }
     return true;
+}
+
+/* What is no pipe, and what is too much for this user, is refused, and stays as it is. */
+void fd_enlarge_pipe(int fd)
+{
+    int bytes = fcntl(fd, F_GETPIPE_SZ);
+
+    if (bytes >= 0 && bytes < PIPE_BYTES) {
+        fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
+    }
 }

@@ -47,6 +47,7 @@ static int coroutine_fn co_cat(void *opaque)
     GError *error = NULL;
     bool ok = tree != NULL;
 
+    fd_enlarge_pipe(STDOUT_FILENO);
     if (!tree) {
         return EXIT_FAILURE;
     }
