@@ -61,10 +61,10 @@ static ZSTD_DCtx *get_zstd(void)
     return context;
 }
 
-static bool decompress_zstd(const uint8_t *in, size_t in_bytes, uint8_t *out,
-                            size_t out_bytes, size_t *done)
+/* Of what is more than the extent still has, the first part. */
+static bool decompress_zstd_part(ZSTD_DCtx *context, const uint8_t *in, size_t in_bytes,
+                                 uint8_t *out, size_t out_bytes, size_t *done)
 {
-    ZSTD_DCtx *context = get_zstd();
     ZSTD_inBuffer input = {.src = in, .size = in_bytes};
     ZSTD_outBuffer output = {.dst = out, .size = out_bytes};
 
@@ -85,6 +85,22 @@ static bool decompress_zstd(const uint8_t *in, size_t in_bytes, uint8_t *out,
     }
     *done = output.pos;
     return true;
+}
+
+/* A frame, and zeroes to the sector's end. */
+static bool decompress_zstd(const uint8_t *in, size_t in_bytes, uint8_t *out,
+                            size_t out_bytes, size_t *done)
+{
+    ZSTD_DCtx *context = get_zstd();
+    size_t frame = ZSTD_findFrameCompressedSize(in, in_bytes);
+
+    if (!ZSTD_isError(frame)) {
+        *done = ZSTD_decompressDCtx(context, out, out_bytes, in, frame);
+        if (!ZSTD_isError(*done)) {
+            return true;
+        }
+    }
+    return decompress_zstd_part(context, in, in_bytes, out, out_bytes, done);
 }
 
 #ifdef CONFIG_LZO

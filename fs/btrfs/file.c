@@ -6,7 +6,7 @@
 enum {
     SYMLINK_MAX_BYTES = 4095,
     MAX_JOBS = 32,
-    THREAD_BYTES = 32 * 1024, /* what is worth another thread's time */
+    THREAD_BYTES = 64 * 1024, /* what is worth another thread's time */
 };
 
 /* One compressed part to be read. */
@@ -88,9 +88,8 @@ static bool coroutine_fn run_job(Job *job, GError **errp)
 {
     Reading *r = job->reading;
     const BtrfsPart *part = &job->part;
-    bool to_end = part->file_offset + part->bytes >= r->inode->stat.size;
 
-    if (part->offset == 0 && (part->bytes == part->ram_bytes || to_end)) {
+    if (part->offset == 0 && part->bytes == part->ram_bytes) {
         job->out = job->dest;
         job->out_bytes = part->bytes;
         return read_packed(job, errp);
