@@ -103,16 +103,15 @@ static bool coroutine_fn read_checked(BtrfsState *s, uint64_t logical, uint64_t 
 
     bool is_read = btrfs_logical_co_read(s, logical, bytes, 0, buf, "data", &error);
 
-    if (!is_read && btrfs_chunk_copies(s, logical) < 2) {
-        g_propagate_error(errp, g_steal_pointer(&error));
-        return false;
-    }
     for (unsigned i = 0; i < count; i++) {
         uint8_t *data = buf + (uint64_t)i * sector;
 
         if ((!is_read || !is_good(s, data, sums + i * each)) &&
             !read_other_copy(s, logical + (uint64_t)i * sector, sums + i * each, data,
-                             errp)) {
+                             is_read ? errp : NULL)) {
+            if (!is_read) {
+                g_propagate_error(errp, g_steal_pointer(&error));
+            }
             return false;
         }
     }
