@@ -6,6 +6,8 @@
  * chunk.c     from logical addresses to places on the device, and back
  * node.c      tree blocks: read, checked, of whichever copy is good
  * cursor.c    items of trees, in order of their keys
+ * overlay.c   inodes as the log makes them, for cursors to find
+ * log.c       the log: read, and put into overlays (log-names.c, log-content.c)
  * root.c      trees, subvolumes, and inode numbers
  * inode.c     inodes, decoded
  * dir.c       directory entries
@@ -28,6 +30,8 @@
 enum {
     BTRFS_MAX_COPIES = 4,
 };
+
+typedef struct BtrfsOverlay BtrfsOverlay;
 
 /* The superblock, checked and in host order. */
 typedef struct BtrfsGeometry {
@@ -53,6 +57,7 @@ typedef struct BtrfsTree {
     uint64_t generation;                /* of its top; 0: not known */
     unsigned level;
     uint64_t last_snapshot;             /* what is as old may be another's, too */
+    BtrfsOverlay *overlay;              /* what the log changes; NULL: nothing */
 } BtrfsTree;
 
 typedef struct BtrfsState {
@@ -64,6 +69,7 @@ typedef struct BtrfsState {
     GArray *stripes;                    /* of BtrfsDeviceRange, in order of physical */
     BtrfsTree root_tree, extent_tree, csum_tree;
     bool has_extent_tree, has_csum_tree;
+    BtrfsOverlay *log_sums;             /* checksums that are only in the log; NULL: none */
     GHashTable *subvolumes;             /* id -> BtrfsTree * */
     GHashTable *stubs;                  /* inode number -> where it was found */
     struct BtrfsDecoded *decoded;       /* extents decompressed last */
@@ -96,6 +102,8 @@ void btrfs_csum(BtrfsCsumType type, const void *data, size_t bytes, uint8_t *sum
 /* "0x..." of the first bytes, for messages; g_free'd by the caller. */
 char *btrfs_csum_text(BtrfsCsumType type, const uint8_t *sum);
 uint32_t btrfs_name_hash(const char *name, size_t len);
+/* Of an extended reference's key. */
+uint32_t btrfs_extref_hash(uint64_t dir, const char *name, size_t len);
 
 /* chunk.c */
 
@@ -201,7 +209,7 @@ typedef struct BtrfsCursor {
     uint64_t bytenr;                    /* of its leaf, for messages */
     BtrfsKey damaged_end;               /* after an error: where items may be good again */
     /* private */
-    FsBuffer *leaf;
+    FsBuffer *leaf;                     /* NULL: the item is of the overlay */
     unsigned slot;
     BtrfsKey leaf_end;
 } BtrfsCursor;
@@ -222,6 +230,45 @@ static inline bool btrfs_cursor_is(const BtrfsCursor *c, uint64_t objectid, uint
 {
     return c->valid && c->key.objectid == objectid && c->key.type == type;
 }
+
+/* overlay.c */
+
+typedef struct BtrfsOverlayItem {
+    BtrfsKey key;
+    uint32_t size;
+    uint8_t data[];
+} BtrfsOverlayItem;
+
+BtrfsOverlay *btrfs_overlay_new(void);
+void btrfs_overlay_free(BtrfsOverlay *o);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(BtrfsOverlay, btrfs_overlay_free)
+/* About what it took so far; what was removed counts, too. */
+uint64_t btrfs_overlay_bytes(const BtrfsOverlay *o);
+/* Whether all items of objectid are in the overlay, and none of the tree's count. */
+bool btrfs_overlay_has(const BtrfsOverlay *o, uint64_t objectid);
+void btrfs_overlay_claim(BtrfsOverlay *o, uint64_t objectid);
+/* For each that was claimed; func claims none. */
+void btrfs_overlay_foreach(const BtrfsOverlay *o, void (*func)(uint64_t objectid, void *),
+                           void *opaque);
+/* Takes the place of an item with that key.  data NULL: the caller fills it. */
+BtrfsOverlayItem *btrfs_overlay_set(BtrfsOverlay *o, const BtrfsKey *key,
+                                    const void *data, uint32_t size);
+void btrfs_overlay_remove(BtrfsOverlay *o, const BtrfsKey *key);
+/* NULL if there is none.  Items live until they are replaced or removed. */
+BtrfsOverlayItem *btrfs_overlay_get(const BtrfsOverlay *o, uint64_t objectid,
+                                    uint8_t type, uint64_t offset);
+/* At or after key; at or before it; after it. */
+BtrfsOverlayItem *btrfs_overlay_first(const BtrfsOverlay *o, const BtrfsKey *key);
+BtrfsOverlayItem *btrfs_overlay_last(const BtrfsOverlay *o, const BtrfsKey *key);
+BtrfsOverlayItem *btrfs_overlay_next(const BtrfsOverlay *o, const BtrfsKey *key);
+/* The same, only of that object and type: from offset on, and after key. */
+BtrfsOverlayItem *btrfs_overlay_first_of(const BtrfsOverlay *o, uint64_t objectid,
+                                         uint8_t type, uint64_t offset);
+BtrfsOverlayItem *btrfs_overlay_next_of(const BtrfsOverlay *o, const BtrfsKey *key);
+
+/* log.c: what the log says is put into overlays of the subvolumes, or else a warning says
+ * that it is not. */
+void coroutine_fn btrfs_log_co_replay(BtrfsState *s);
 
 /* root.c */
 
@@ -245,6 +292,9 @@ FsIno btrfs_ino_make_stub(uint64_t container, uint64_t child);
 BtrfsInoKind btrfs_ino_split(FsIno ino, uint64_t *tree, uint64_t *objectid);
 
 bool coroutine_fn btrfs_trees_co_load(BtrfsState *s, GError **errp);
+/* From a ROOT_ITEM; *refs: how many refer to it. */
+bool btrfs_tree_parse(const BtrfsState *s, const BtrfsCursor *c, uint64_t id,
+                      BtrfsTree *tree, uint32_t *refs, GError **errp);
 /* A subvolume; NULL on error.  Belongs to the state. */
 const BtrfsTree *coroutine_fn btrfs_subvolume_co_get(BtrfsState *s, uint64_t id,
                                                      GError **errp);

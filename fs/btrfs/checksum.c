@@ -67,6 +67,11 @@ char *btrfs_csum_text(BtrfsCsumType type, const uint8_t *sum)
     return g_string_free(text, FALSE);
 }
 
+uint32_t btrfs_extref_hash(uint64_t dir, const char *name, size_t len)
+{
+    return crc32_iscsi((unsigned char *)name, len, (uint32_t)dir);
+}
+
 uint32_t btrfs_name_hash(const char *name, size_t len)
 {
     return crc32_iscsi((unsigned char *)name, len, UINT32_MAX - 1);

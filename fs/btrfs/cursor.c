@@ -105,9 +105,32 @@ static bool coroutine_fn next_leaf(BtrfsCursor *c, GError **errp)
     return true;
 }
 
+/* Whether what is asked for is in the overlay, which has all of an object or nothing.
+ */
+static bool is_overlaid(const BtrfsCursor *c, const BtrfsKey *key)
+{
+    return c->tree->overlay && btrfs_overlay_has(c->tree->overlay, key->objectid);
+}
+
+static void show_overlaid(BtrfsCursor *c, const BtrfsOverlayItem *item)
+{
+    btrfs_cursor_clear(c);
+    c->bytenr = 0;
+    if (item) {
+        c->valid = true;
+        c->key = item->key;
+        c->data = item->data;
+        c->size = item->size;
+    }
+}
+
 bool coroutine_fn btrfs_cursor_co_seek(BtrfsCursor *c, const BtrfsKey *key,
                                        GError **errp)
 {
+    if (is_overlaid(c, key)) {
+        show_overlaid(c, btrfs_overlay_first(c->tree->overlay, key));
+        return true;
+    }
     if (!descend(c, key, errp)) {
         return false;
     }
@@ -130,6 +153,10 @@ bool coroutine_fn btrfs_cursor_co_seek(BtrfsCursor *c, const BtrfsKey *key,
 bool coroutine_fn btrfs_cursor_co_seek_back(BtrfsCursor *c, const BtrfsKey *key,
                                             GError **errp)
 {
+    if (is_overlaid(c, key)) {
+        show_overlaid(c, btrfs_overlay_last(c->tree->overlay, key));
+        return true;
+    }
     if (!descend(c, key, errp)) {
         return false;
     }
@@ -145,6 +172,10 @@ bool coroutine_fn btrfs_cursor_co_seek_back(BtrfsCursor *c, const BtrfsKey *key,
 
 bool coroutine_fn btrfs_cursor_co_next(BtrfsCursor *c, GError **errp)
 {
+    if (!c->leaf) {
+        show_overlaid(c, btrfs_overlay_next(c->tree->overlay, &c->key));
+        return true;
+    }
     if (++c->slot < btrfs_node_count(c->leaf->data)) {
         show_item(c);
         return true;

@@ -9,9 +9,40 @@ static bool no_sum(const BtrfsState *s, uint64_t logical, GError **errp)
     return false;
 }
 
-/* Checksums of count sectors. */
-static bool coroutine_fn find_sums(BtrfsState *s, uint64_t logical, unsigned count,
-                                   uint8_t *sums, GError **errp)
+/* As many as the log has from logical on; 0: none.  *count is cut to where it has
+ * others. */
+static unsigned logged_sums(const BtrfsState *s, uint64_t logical, unsigned *count,
+                            uint8_t *sums)
+{
+    BtrfsKey key = {BTRFS_EXTENT_CSUM_OBJECT, BTRFS_EXTENT_CSUM, logical};
+    unsigned each = btrfs_csum_bytes(s->geo.csum_type);
+    uint32_t sector = s->geo.sector_bytes;
+    const BtrfsOverlayItem *item =
+        s->log_sums ? btrfs_overlay_last(s->log_sums, &key) : NULL;
+
+    if (!s->log_sums) {
+        return 0;
+    }
+    if (item) {
+        uint64_t skip = (logical - item->key.offset) / sector, have = item->size / each;
+
+        if (skip < have) {
+            unsigned n = MIN(*count, have - skip);
+
+            memcpy(sums, item->data + skip * each, n * each);
+            return n;
+        }
+    }
+    item = btrfs_overlay_next(s->log_sums, &key);
+    if (item) {
+        *count = MIN(*count, (item->key.offset - logical) / sector);
+    }
+    return 0;
+}
+
+/* Checksums of count sectors, as the tree has them. */
+static bool coroutine_fn find_tree_sums(BtrfsState *s, uint64_t logical, unsigned count,
+                                        uint8_t *sums, GError **errp)
 {
     unsigned each = btrfs_csum_bytes(s->geo.csum_type);
     uint32_t sector = s->geo.sector_bytes;
@@ -45,6 +76,25 @@ static bool coroutine_fn find_sums(BtrfsState *s, uint64_t logical, unsigned cou
             g_prefix_error(errp, "checksum of data at 0x%" PRIx64 ": ", logical);
             return false;
         }
+    }
+    return true;
+}
+
+static bool coroutine_fn find_sums(BtrfsState *s, uint64_t logical, unsigned count,
+                                   uint8_t *sums, GError **errp)
+{
+    unsigned each = btrfs_csum_bytes(s->geo.csum_type);
+
+    while (count) {
+        unsigned n = count, logged = logged_sums(s, logical, &n, sums);
+
+        if (!logged && !find_tree_sums(s, logical, n, sums, errp)) {
+            return false;
+        }
+        n = logged ? logged : n;
+        logical += (uint64_t)n * s->geo.sector_bytes;
+        sums += n * each;
+        count -= n;
     }
     return true;
 }

@@ -27,6 +27,14 @@ void btrfs_warn(const BtrfsState *s, uint64_t offset, const char *format, ...)
             text);
 }
 
+static void free_tree(gpointer data)
+{
+    BtrfsTree *tree = data;
+
+    btrfs_overlay_free(tree->overlay);
+    g_free(tree);
+}
+
 static void close_state(Filesystem *fs)
 {
     BtrfsState *s = fs->opaque;
@@ -37,6 +45,7 @@ static void close_state(Filesystem *fs)
     g_clear_pointer(&s->subvolumes, g_hash_table_unref);
     g_clear_pointer(&s->stubs, g_hash_table_unref);
     g_clear_pointer(&s->decoded, btrfs_decoded_free);
+    g_clear_pointer(&s->log_sums, btrfs_overlay_free);
 }
 
 static bool coroutine_fn load(BtrfsState *s, GError **errp)
@@ -49,6 +58,7 @@ static bool coroutine_fn load(BtrfsState *s, GError **errp)
         !btrfs_trees_co_load(s, errp)) {
         return false;
     }
+    btrfs_log_co_replay(s);
     if (!btrfs_inode_co_get(s, root, &inode, errp)) {
         g_prefix_error(errp, "root: ");
         return false;
@@ -70,7 +80,7 @@ static bool coroutine_fn driver_co_open(Filesystem *fs, GError **errp)
     s->nodes = btrfs_nodes_new(s);
     s->chunks = g_array_new(FALSE, FALSE, sizeof(BtrfsChunk));
     s->stripes = g_array_new(FALSE, FALSE, sizeof(BtrfsDeviceRange));
-    s->subvolumes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+    s->subvolumes = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, free_tree);
     s->stubs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
     s->decoded = btrfs_decoded_new();
     if (!load(s, errp)) {
@@ -84,11 +94,6 @@ static bool coroutine_fn driver_co_open(Filesystem *fs, GError **errp)
                    " bytes, but the volume ends at 0x%" PRIx64
                    "; what lies beyond cannot be read",
                    s->geo.total_bytes, blk_length(fs->blk));
-    }
-    if (s->geo.log_root) {
-        btrfs_warn(s, s->super_offset,
-                   "the log is not replayed: what was written last before may be shown "
-                   "as it was before");
     }
     return true;
 }

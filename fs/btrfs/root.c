@@ -60,12 +60,38 @@ BtrfsInoKind btrfs_ino_split(FsIno ino, uint64_t *tree, uint64_t *objectid)
     return ino < INO_STUB ? BTRFS_INO_FILE : BTRFS_INO_NONE;
 }
 
-/* From the item that says where a tree is.  Not found: *found is false. */
+bool btrfs_tree_parse(const BtrfsState *s, const BtrfsCursor *c, uint64_t id,
+                      BtrfsTree *tree, uint32_t *refs, GError **errp)
+{
+    const BtrfsRootItem *item = (const BtrfsRootItem *)c->data;
+
+    if (c->size < sizeof(*item) || item->level >= BTRFS_MAX_LEVELS) {
+        btrfs_error(s, errp, EMBR_ERROR_CORRUPT, c->bytenr,
+                    "root of tree %" PRIu64
+                    ": %u bytes, level %u, expected %zu bytes or more and level %d at "
+                    "most",
+                    id, c->size, c->size < sizeof(*item) ? 0 : item->level,
+                    sizeof(*item), BTRFS_MAX_LEVELS - 1);
+        return false;
+    }
+    *refs = le32_get(item->refs);
+    *tree = (BtrfsTree){
+        .id = id,
+        .bytenr = le64_get(item->bytenr),
+        .generation = le64_get(item->generation),
+        .level = item->level,
+        .last_snapshot = le64_get(item->last_snapshot),
+    };
+    return true;
+}
+
+/* Not found, or not in use any more: *found is false. */
 static bool coroutine_fn find_tree(BtrfsState *s, uint64_t id, BtrfsTree *tree,
                                    bool *found, GError **errp)
 {
     BtrfsKey key = {id, BTRFS_ROOT_ITEM, 0};
     g_auto(BtrfsCursor) c = {0};
+    uint32_t refs;
 
     *found = false;
     btrfs_cursor_init(&c, s, &s->root_tree);
@@ -76,26 +102,10 @@ static bool coroutine_fn find_tree(BtrfsState *s, uint64_t id, BtrfsTree *tree,
     if (!btrfs_cursor_is(&c, id, BTRFS_ROOT_ITEM)) {
         return true;
     }
-
-    const BtrfsRootItem *item = (const BtrfsRootItem *)c.data;
-
-    if (c.size < sizeof(*item) || item->level >= BTRFS_MAX_LEVELS) {
-        btrfs_error(s, errp, EMBR_ERROR_CORRUPT, c.bytenr,
-                    "root of tree %" PRIu64
-                    ": %u bytes, level %u, expected %zu bytes or "
-                    "more and level %d at most",
-                    id, c.size, c.size < sizeof(*item) ? 0 : item->level, sizeof(*item),
-                    BTRFS_MAX_LEVELS - 1);
+    if (!btrfs_tree_parse(s, &c, id, tree, &refs, errp)) {
         return false;
     }
-    *found = le32_get(item->refs);
-    *tree = (BtrfsTree){
-        .id = id,
-        .bytenr = le64_get(item->bytenr),
-        .generation = le64_get(item->generation),
-        .level = item->level,
-        .last_snapshot = le64_get(item->last_snapshot),
-    };
+    *found = refs;
     return true;
 }
 

@@ -138,6 +138,43 @@ seed()
     zstd -q -19 -f "$name" -o "$out/$name.zst"
 }
 
+# log NAME MKFS-OPTION...: one that is in use, with a log
+log()
+{
+    local name=$1
+    shift
+    rm -f image
+    truncate -s 128M image
+    mkfs.btrfs -q -f -K -m single -d single "$@" image >mkfs.txt 2>&1
+    mount -o loop,commit=900 image mnt
+    python3 fill.py mnt 30
+    mkdir mnt/dir
+    btrfs subvolume create mnt/sub >/dev/null
+    cp mnt/file mnt/text mnt/sub
+    sync -f mnt
+    python3 - mnt <<'PYTHON'
+import os, sys
+os.chdir(sys.argv[1])
+for top in ('.', 'sub'):
+    for name, at in (('text', 5000), ('new', 0), ('file', 0)):
+        fd = os.open(top + '/' + name, os.O_RDWR | os.O_CREAT)
+        os.pwrite(fd, b'changed', at)
+        os.setxattr(fd, 'user.new', b'new')
+        os.fsync(fd)
+    os.link(top + '/new', top + '/new-too')
+    os.fsync(fd)
+os.unlink('n-1')
+os.rename('text', 'dir/text')
+fd = os.open('dir', os.O_RDONLY)
+os.fsync(fd)
+PYTHON
+    cp image copy
+    umount mnt
+    python3 compact.py copy "$name"
+    zstd -q -19 -f "$name" -o "$out/$name.zst"
+}
+
+log log -n 4096
 seed zlib 20 ,compress-force=zlib -n 4096
 seed lzo 300 ,compress-force=lzo -n 4096
 seed zstd 20 ,compress-force=zstd -n 16384

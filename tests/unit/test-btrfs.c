@@ -420,6 +420,33 @@ START_TEST(test_entries)
 }
 END_TEST
 
+START_TEST(test_overlay)
+{
+    g_autoptr(BtrfsOverlay) o = btrfs_overlay_new();
+    const BtrfsKey keys[] = {{256, 1, 0}, {256, 96, 2}, {256, 96, 5}, {257, 1, 0}};
+    BtrfsKey key = {256, 96, 3};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
+        btrfs_overlay_set(o, &keys[i], "text", 4);
+        btrfs_overlay_set(o, &keys[i], &i, sizeof(i));
+    }
+    btrfs_overlay_claim(o, 256);
+    ck_assert(btrfs_overlay_has(o, 256));
+    ck_assert(!btrfs_overlay_has(o, 257));
+    ck_assert_uint_eq(btrfs_overlay_get(o, 256, 96, 5)->data[0], 2);
+    ck_assert_ptr_null(btrfs_overlay_get(o, 256, 96, 3));
+    ck_assert_uint_eq(btrfs_overlay_first(o, &key)->data[0], 2);
+    ck_assert_uint_eq(btrfs_overlay_last(o, &key)->data[0], 1);
+    ck_assert_uint_eq(btrfs_overlay_next(o, &keys[2])->data[0], 3);
+    ck_assert_ptr_null(btrfs_overlay_next(o, &keys[3]));
+    ck_assert_uint_eq(btrfs_overlay_last(o, &BTRFS_KEY_MAX)->data[0], 3);
+    ck_assert_ptr_null(btrfs_overlay_next_of(o, &keys[2]));
+    ck_assert_ptr_null(btrfs_overlay_first_of(o, 256, 95, 0));
+    btrfs_overlay_remove(o, &keys[2]);
+    ck_assert_ptr_null(btrfs_overlay_first_of(o, 256, 96, 3));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("btrfs");
@@ -432,6 +459,7 @@ int main(void)
     tcase_add_test(tcase, test_nodes);
     tcase_add_test(tcase, test_decompress);
     tcase_add_test(tcase, test_entries);
+    tcase_add_test(tcase, test_overlay);
     suite_add_tcase(suite, tcase);
 
     SRunner *runner = srunner_create(suite);
