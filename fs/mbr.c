@@ -1,4 +1,5 @@
 /* The partition table of the PC's master boot record, with extended partitions. */
+#include "fs/bsd-label.h"
 #include "fs/fat-boot.h"
 #include "fs/partition.h"
 
@@ -223,6 +224,23 @@ static void coroutine_fn read_extended(MbrReader *r, const MbrEntry *extended)
     }
 }
 
+/* Slices of BSD are tables, too; their partitions have the numbers behind all others. */
+static void coroutine_fn co_read_slices(MbrReader *r, const MbrSector *mbr)
+{
+    for (guint i = 0, n = r->entries->len; i < n; i++) {
+        PartitionEntry slice = g_array_index(r->entries, PartitionEntry, i);
+
+        if (slice.number <= MBR_ENTRIES &&
+            bsd_is_slice(mbr->entries[slice.number - 1].type)) {
+            bool found = bsd_co_read_label(r->disk, &slice,
+                                           mbr->entries[slice.number - 1].type,
+                                           &r->next_logical, r->table, r->entries);
+
+            g_array_index(r->entries, PartitionEntry, i).holds_others = found;
+        }
+    }
+}
+
 static bool coroutine_fn mbr_co_read(BlockBackend *disk, uint32_t sector_size,
                                      VolumeTable *table, GArray *entries, GError **errp)
 {
@@ -263,6 +281,7 @@ static bool coroutine_fn mbr_co_read(BlockBackend *disk, uint32_t sector_size,
             read_extended(&r, &mbr.entries[i]);
         }
     }
+    co_read_slices(&r, &mbr);
     return true;
 }
 

@@ -24,7 +24,7 @@ typedef struct Volume {
 } Volume;
 
 typedef struct VolumeTable {
-    const char *type;                       /* "gpt", "dos", "none" */
+    const char *type;                       /* "gpt", "dos", "mac", "none" */
     uint32_t sector_size;                   /* bytes */
     char *disk_id;                          /* GUID or 32-bit signature in hex; NULL if none */
     uint64_t first_usable, last_usable;     /* sectors for partitions; 0: not told */

@@ -5,45 +5,6 @@ source "$(dirname "$0")/common.sh"
 source "$EMBR_SOURCE/tests/functional/volumes-common.sh"
 need sgdisk sfdisk partx
 
-# kernel_list: number, start, sectors of what the kernel finds on disk, in order; nothing
-# if it does not look.
-kernel_list()
-{
-    local loop part
-    [ "$(id -u)" = 0 ] && loop=$(losetup --show -f -r -P disk 2>/dev/null) || return 0
-    for part in "/sys/block/${loop#/dev/}/${loop#/dev/}"p*; do
-        if [ -e "$part/partition" ]; then
-            echo "$(<"$part/partition") $(<"$part/start") $(<"$part/size")"
-        fi
-    done | sort -n
-    losetup -d "$loop"
-}
-
-# as_linux [PATTERN]: same numbers, offsets and sizes; warnings only like PATTERN.
-as_linux()
-{
-    volumes table.json
-    if [ $# -gt 0 ]; then
-        warns table.json "$1"
-    else
-        no_warnings table.json
-    fi
-    python3 -c 'import json
-for v in json.load(open("table.json"))["volumes"]:
-    print(v["number"], v["offset"] // 512, v["size"] // 512)' >embr.txt
-    [ -s embr.txt ] || fail "no partitions"
-    partx -s -g -o NR,START,SECTORS disk | awk '{ print $1, $2, $3 }' >partx.txt
-    same embr.txt partx.txt "what embr-img and partx find"
-    # Of an extended partition the kernel shows no more than its boot record.
-    kernel_list >kernel.txt
-    [ ! -s kernel.txt ] || python3 - <<'END' || fail "embr-img and the kernel differ"
-from sys import exit
-embr, kernel = ([line.split() for line in open(name)] for name in ('embr.txt', 'kernel.txt'))
-exit(len(embr) != len(kernel) or
-     any(a[:2] != b[:2] or b[2] not in (a[2], '2') for a, b in zip(embr, kernel)))
-END
-}
-
 # mbr LBA ENTRY...: a boot record; an entry is "INDEX TYPE FIRST SECTORS"
 mbr()
 {

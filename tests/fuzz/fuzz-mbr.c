@@ -13,12 +13,34 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
 }
 
+/* Gives disklabels of the BSDs, up to how many partitions they say, their checksum. */
+static void mend_labels(uint8_t *data, size_t size)
+{
+    enum { CHECKSUM = 136, PARTITIONS = 138, TABLE = 148, ENTRY_BYTES = 16 };
+
+    for (size_t at = 0; at + MBR_SECTOR_BYTES <= size; at += MBR_SECTOR_BYTES) {
+        uint8_t *label = data + at;
+        size_t end = TABLE + le16_load(label + PARTITIONS) * (size_t)ENTRY_BYTES;
+        uint16_t sum = 0;
+
+        if (le32_load(label) != UINT32_C(0x82564557) || end > MBR_SECTOR_BYTES) {
+            continue;
+        }
+        le16_store(label + CHECKSUM, 0);
+        for (size_t i = 0; i < end; i += 2) {
+            sum ^= le16_load(label + i);
+        }
+        le16_store(label + CHECKSUM, sum);
+    }
+}
+
 /* Gives the first sector its signature back, and most times makes an entry of it, or
  * of an extended boot record, lead to where there is such a record. */
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
                                unsigned seed)
 {
     size = LLVMFuzzerMutate(data, size, max_size);
+    mend_labels(data, size);
 
     size_t sectors = size / MBR_SECTOR_BYTES;
     if (sectors < 2 || seed % 8 == 0) {

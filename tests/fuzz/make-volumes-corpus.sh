@@ -1,11 +1,11 @@
 #!/bin/bash
-# Makes the seeds in corpus/gpt and corpus/mbr: small disks with every kind of table. Needs
-# sgdisk, sfdisk, fdisk, mke2fs, zstd.
+# Makes the seeds in corpus/gpt, corpus/mbr and corpus/apple: small disks with every kind of
+# table. Needs sgdisk, sfdisk, fdisk, parted, mke2fs, zstd, python3.
 set -euo pipefail
 out=$(realpath "$(dirname "$0")")/corpus
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-mkdir -p "$out/gpt" "$out/mbr"
+mkdir -p "$out/gpt" "$out/mbr" "$out/apple"
 cd "$dir"
 
 # disk BYTES: an empty one.
@@ -99,3 +99,34 @@ disk 64K
 mke2fs -q -F -t ext2 -b 1024 -N 16 -m 0 disk 64
 printf '\x55\xaa' | dd of=disk bs=1 seek=510 conv=notrunc status=none
 pack mbr/bare-ext2
+
+# fdisk makes disklabels on larger disks only.
+disk 64K
+sfdisk -q disk <<END
+label: dos
+label-id: 0x12345678
+start=1, size=60, type=a5
+start=61, size=60, type=a6
+END
+python3 - <<'END'
+import struct
+with open('disk', 'r+b') as disk:
+    for start, version in (1, 0), (61, 1):
+        label = bytearray(148 + 16 * 8)
+        struct.pack_into('<I', label, 0, 0x82564557)
+        struct.pack_into('<H', label, 114, version)
+        struct.pack_into('<IHH', label, 132, 0x82564557, 0, 8)
+        base = start if version else 0
+        for i, (first, sectors, kind) in enumerate(((10, 20, 7), (30, 10, 1), (0, 60, 1))):
+            struct.pack_into('<IIIB', label, 148 + 16 * i, sectors, base + first, 0, kind)
+        total = 0
+        for word in struct.unpack('<%dH' % (len(label) // 2), label):
+            total ^= word
+        struct.pack_into('<H', label, 136, total)
+        disk.seek((start + 1) * 512)
+        disk.write(label)
+END
+pack mbr/bsd
+disk 256K
+parted -s disk mklabel mac mkpart one ext2 64s 99s mkpart two hfs 100s 300s
+pack apple/two
