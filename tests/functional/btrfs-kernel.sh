@@ -8,7 +8,7 @@ count=0
 
 # What make-tree.py does not make.
 cat >more.py <<'PYTHON'
-import errno, os, sys
+import errno, fcntl, os, struct, sys
 
 os.chdir(sys.argv[1])
 # More names of one file in one directory than fit an item of references.
@@ -32,6 +32,19 @@ with open('attributes', 'wb') as file:
 for i in (1, 100, 2000, 2047, 2048, 2049, 3900, 4095, 4096, 4097):
     with open('inline-%d' % i, 'wb') as file:
         file.write(os.urandom(i))
+with open('terabyte', 'wb') as file:
+    for at in (0, 1 << 30, (1 << 40) - 100):
+        os.pwrite(file.fileno(), b'far away', at)
+    file.truncate((1 << 40) + 1)
+# FS_IOC_ENABLE_VERITY, where the kernel has it
+with open('verity', 'wb') as file:
+    file.write(b'verified' * 5000)
+with open('verity', 'rb') as file:
+    try:
+        fcntl.ioctl(file.fileno(), 0x40806685, struct.pack('IIIIQIIQ11Q', 1, 1, 4096, 0, 0, 0, 0, 0, *[0] * 11))
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.ENOTTY):
+            raise
 # An inline extent, and behind it a hole.
 with open('inline-hole', 'wb') as file:
     file.write(b'x' * 100)
