@@ -219,7 +219,9 @@ void coroutine_fn check_co_frames(Check *check)
     uint64_t end = ENGRAM_OBJECTS_START, entries = 0;
 
     g_byte_array_set_size(check->referred, check->options.known_frames);
-    memset(check->referred->data, 0, check->referred->len);
+    if (check->referred->len) {
+        memset(check->referred->data, 0, check->referred->len);
+    }
     for (uint32_t i = 0; i < f->n_frame_pages; i++) {
         if (!co_check_page(check, &f->frame_pages[i], &end, &entries)) {
             break;
