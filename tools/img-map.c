@@ -95,19 +95,6 @@ static int coroutine_fn co_map(void *opaque)
     return bs ? co_print_map(o, bs) : EXIT_FAILURE;
 }
 
-/* False: reported. */
-static bool parse_size(const char *option, const char *text, uint64_t *value)
-{
-    if (text && !qapi_parse_size(text, value)) {
-        report_error(
-            "%s: '%s' is no size. Sizes are bytes, or have one of the suffixes k, M, "
-            "G, T, P, E",
-            option, text);
-        return false;
-    }
-    return true;
-}
-
 int img_map(int argc, char **argv)
 {
     g_auto(ImageOptions) image = {0};
@@ -141,8 +128,8 @@ int img_map(int argc, char **argv)
         return status;
     }
     if (!options_output_format(output, &o.json) || !image_options_check(&image) ||
-        !parse_size("--start-offset", start, &o.start) ||
-        !parse_size("--max-length", length, &o.max_length)) {
+        !options_size("--start-offset", start, &o.start) ||
+        !options_size("--max-length", length, &o.max_length)) {
         return EXIT_FAILURE;
     }
     o.name = names[0];

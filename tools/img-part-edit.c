@@ -17,19 +17,6 @@ typedef struct Edit {
     GArray *numbers; /* of unsigned */
 } Edit;
 
-/* False: reported. */
-static bool parse_size(const char *option, const char *text, uint64_t *value)
-{
-    if (text && !qapi_parse_size(text, value)) {
-        report_error(
-            "%s: '%s' is no size. Sizes are bytes, or have one of the suffixes k, "
-            "M, G, T, P, E",
-            option, text);
-        return false;
-    }
-    return true;
-}
-
 static bool parse_number(const char *what, const char *text, guint base, guint64 max,
                          guint64 *value)
 {
@@ -126,7 +113,7 @@ int img_part_create(int argc, char **argv)
         return status;
     }
     if (!image_options_check(&image) ||
-        !parse_size("--sector-size", sector_size, &sector_bytes) ||
+        !options_size("--sector-size", sector_size, &sector_bytes) ||
         !parse_number("--entries", count, 10, G_MAXUINT32, &n)) {
         return EXIT_FAILURE;
     }
@@ -226,9 +213,9 @@ int img_part_add(int argc, char **argv)
     if (!image_options_check(&image) ||
         !parse_number("--number", number, 10, G_MAXUINT32, &n) ||
         !parse_number("--attributes", attributes, 16, G_MAXUINT64, &bits) ||
-        !parse_size("--start", start, &o.add.start) ||
-        !parse_size("--size", size, &o.add.size) ||
-        !parse_size("--align", align, &o.add.align)) {
+        !options_size("--start", start, &o.add.start) ||
+        !options_size("--size", size, &o.add.size) ||
+        !options_size("--align", align, &o.add.align)) {
         return EXIT_FAILURE;
     }
     o.name = names[0];

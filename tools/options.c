@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "qapi/qapi.h"
 #include "report.h"
 
 static const GOptionEntry *find_short(const GOptionEntry *entries, char letter)
@@ -146,4 +147,16 @@ bool options_output_format(const char *text, bool *json)
     }
     report_error("--output: '%s' is neither human nor json", text);
     return false;
+}
+
+bool options_size(const char *option, const char *text, uint64_t *value)
+{
+    if (text && !qapi_parse_size(text, value)) {
+        report_error(
+            "%s: '%s' is no size. Sizes are bytes, or have one of the suffixes k, M, "
+            "G, T, P, E",
+            option, text);
+        return false;
+    }
+    return true;
 }

@@ -7,6 +7,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct CommandSyntax {
     const char *summary;            /* what the command does; for --help */
@@ -29,6 +30,10 @@ bool options_parse(const CommandSyntax *syntax, int argc, char **argv, char ***n
     { "output", 0, 0, G_OPTION_ARG_STRING, (text), "human (default) or json", "FORMAT" }
 /* The value of --output, NULL if not given.  False: reported. */
 bool options_output_format(const char *text, bool *json);
+
+/* The value of an option that is a size, with or without a suffix; *value stays as it is
+ * if text is NULL.  False: reported. */
+bool options_size(const char *option, const char *text, uint64_t *value);
 
 /* Reports what is wrong with the command line, and how to get help. */
 void options_misuse(const char *command, const char *format, ...) G_GNUC_PRINTF(2, 3);
