@@ -121,7 +121,9 @@ static void lose(BlockDriverState *bs, int64_t offset, int64_t bytes, const IOVe
 /* What is behind an attempt whose parts are tried again. */
 static void forget_error(BlockDriverState *bs)
 {
-    g_autoptr(GError) error = bdrv_take_error(bs->file);
+    GError *error = bdrv_take_error(bs->file);
+
+    g_clear_error(&error);
 }
 
 static int coroutine_fn salvage_co_preadv(BlockDriverState *bs, int64_t offset,
