@@ -81,7 +81,7 @@ static bool coroutine_fn co_read_mda(Scan *s, BlockBackend *pv, const LvmMda *md
     if (!location.size || location.ignored != ignored) {
         return true;
     }
-    int64_t key = (int64_t)location.checksum << 32 | (int64_t)location.size;
+    const int64_t key = (uint64_t)location.checksum << 32 | location.size;
     if (g_hash_table_contains(s->seen, &key)) {
         return true;
     }
