@@ -278,11 +278,14 @@ static const uint8_t *whole_content(const SinkJob *job, const JobUnit *u, uint8_
 /* Whether a file is a compressed stream: its counts are those of what is inside. */
 static bool unwrap_unit(const SinkJob *job, const JobUnit *u, VectorCounts *counts)
 {
-    const SinkStretch *first =
-        &g_array_index(job->stretches, SinkStretch, u->first_stretch);
     g_autofree uint8_t *copy = NULL;
 
-    return u->unit.whole && u->first_stretch < u->end_stretch && first->address == 0 &&
+    if (!u->unit.whole || u->first_stretch >= u->end_stretch) {
+        return false;
+    }
+    const SinkStretch *first =
+        &g_array_index(job->stretches, SinkStretch, u->first_stretch);
+    return first->address == 0 &&
            unwrap_is_worth_a_try(first->data, first->size) &&
            unwrap_content(whole_content(job, u, &copy), u->unit.size, counts);
 }
