@@ -439,10 +439,11 @@ static void coroutine_fn gpt_co_verify(BlockBackend *disk, uint32_t sector_size,
                                        GPtrArray *findings)
 {
     g_auto(Gpt) gpt = {0};
+    g_autoptr(GError) error = NULL;
 
     co_verify_mbr(disk, sector_size, findings);
-    if (gpt_co_load(disk, sector_size, 1, &gpt, NULL) ||
-        gpt_co_load(disk, sector_size, gpt_last_lba(disk, sector_size), &gpt, NULL)) {
+    if (gpt_co_load(disk, sector_size, 1, &gpt, &error) ||
+        gpt_co_load_backup(disk, sector_size, &gpt, error, NULL)) {
         verify_header(disk, sector_size, &gpt, findings);
         verify_entries(disk, &gpt, findings);
     }
@@ -486,9 +487,8 @@ static bool coroutine_fn gpt_co_repair(BlockBackend *disk, uint32_t sector_size,
     Gpt *gpt = &pair.primary;
     bool has_primary = gpt_co_load(disk, sector_size, 1, gpt, &primary_error);
 
-    if (!has_primary && !gpt_co_load(disk, sector_size, last, gpt, errp)) {
-        g_prefix_error(errp,
-                       "%s; and its backup is no better: ", primary_error->message);
+    if (!has_primary &&
+        !gpt_co_load_backup(disk, sector_size, gpt, primary_error, errp)) {
         return false;
     }
     uint64_t around = entry_sectors(gpt, sector_size);

@@ -208,10 +208,8 @@ static void coroutine_fn check_mbr(BlockBackend *disk, VolumeTable *table)
     }
 }
 
-/* Loads the backup because of what is wrong with the primary. */
-static bool coroutine_fn load_backup(BlockBackend *disk, uint32_t sector_size, Gpt *gpt,
-                                     const GError *reason, VolumeTable *table,
-                                     GError **errp)
+bool coroutine_fn gpt_co_load_backup(BlockBackend *disk, uint32_t sector_size, Gpt *gpt,
+                                     const GError *reason, GError **errp)
 {
     g_autoptr(GError) backup_error = NULL;
     uint64_t last = gpt_last_lba(disk, sector_size);
@@ -231,8 +229,6 @@ static bool coroutine_fn load_backup(BlockBackend *disk, uint32_t sector_size, G
             return false;
         }
     }
-    volume_table_warn(table, "%s; the backup table at LBA %" PRIu64 " is used",
-                      reason->message, lba);
     return true;
 }
 
@@ -325,7 +321,10 @@ static bool coroutine_fn gpt_co_read(BlockBackend *disk, uint32_t sector_size,
 
     if (gpt_co_load(disk, sector_size, 1, &gpt, &error)) {
         check_backup(disk, sector_size, &gpt, table);
-    } else if (!load_backup(disk, sector_size, &gpt, error, table, errp)) {
+    } else if (gpt_co_load_backup(disk, sector_size, &gpt, error, errp)) {
+        volume_table_warn(table, "%s; the backup table at LBA %" PRIu64 " is used",
+                          error->message, le64_get(gpt.header.my_lba));
+    } else {
         return false;
     }
     check_mbr(disk, table);

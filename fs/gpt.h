@@ -55,9 +55,11 @@ uint64_t gpt_last_lba(BlockBackend *disk, uint32_t sector_size);
 /* Reads and checks the copy whose header is at lba. */
 bool coroutine_fn gpt_co_load(BlockBackend *disk, uint32_t sector_size, uint64_t lba,
                               Gpt *gpt, GError **errp);
-/* Writes a copy whose header goes to lba, with its entries where gpt->header says, of
- * which the backup's are in front of their header, and flushes; my_lba, alternate_lba
- * (other_lba) and checksums are seen to. */
+/* Loads the backup because of what is wrong with the primary. */
+bool coroutine_fn gpt_co_load_backup(BlockBackend *disk, uint32_t sector_size, Gpt *gpt,
+                                     const GError *reason, GError **errp);
+/* Writes a copy whose header goes to lba, its entries to entries_lba, and flushes. What
+ * the header says of places (other_lba: of the other copy) and checksums is seen to. */
 bool coroutine_fn gpt_co_store(BlockBackend *disk, uint32_t sector_size, const Gpt *gpt,
                                uint64_t lba, uint64_t entries_lba, uint64_t other_lba,
                                GError **errp);

@@ -22,9 +22,9 @@ while (at := data.find(b' LVM2 x[5A%r0N*>', at + 1)) >= 0:
 END
 }
 # One whole disk, with two small areas of metadata that are rings, of which one is gone round.
-new_disk 24M
+new_disk 14M
 make_tree root 1
-attach_pvs disk 0 49152
+attach_pvs disk 0 28672
 lv pvcreate --metadatacopies 2 --metadatasize 32k --dataalignment 64k "${LVM_PVS[0]}" >/dev/null
 lv vgcreate -s 64k vg "${LVM_PVS[0]}" >/dev/null
 lv lvcreate -an -Zn -Wn -n a -l 160 vg >/dev/null
@@ -172,7 +172,7 @@ cp good.img disk
 python3 - "$EMBR_IMG" <<'END' || fail "damaged at random"
 import random, subprocess, sys
 good = open('good.img', 'rb').read()
-for seed in range(60):
+for seed in range(25):
     rng = random.Random(seed)
     with open('disk', 'r+b') as disk:
         spots = []

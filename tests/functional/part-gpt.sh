@@ -94,8 +94,18 @@ cp good.img disk
 truncate -s 120M disk
 "$EMBR_IMG" part verify disk >verify.txt && fail "a larger disk"
 grep -q 'not at the end of the disk' verify.txt || fail "a larger disk: $(cat verify.txt)"
+cp disk grown.img
+python3 -c 'with open("disk", "r+b") as file:
+    file.seek(1024)
+    file.write(b"damage")'
+"$EMBR_IMG" part verify disk >verify.txt && fail "a larger disk with a damaged primary"
 part verify -r disk
 accept
+cp disk repaired.img
+cp grown.img disk
+part verify -r disk
+accept
+same disk repaired.img "a larger disk, from either copy"
 part delete disk 4
 part add -s 30M disk
 accept
