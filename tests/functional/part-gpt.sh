@@ -54,7 +54,7 @@ accept
 part create --force --uuid 11111111-2222-3333-4444-555555555555 --entries 4 disk
 accept
 grep -q '"disk-id": "11111111-2222-3333-4444-555555555555"' table.json || fail "disk ID"
-for i in 1 2 3 4; do
+for _ in 1 2 3 4; do
     part add -s 1M disk
 done
 refuse 'all 4 entries of the table are in use' add -s 1M disk
