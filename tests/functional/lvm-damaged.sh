@@ -167,6 +167,15 @@ check
 volumes table.json
 warns table.json 'partition 3 is a copy of another physical volume of LVM'
 
+# A copy that LVM does not keep up to date: what it says is old.
+cp good.img disk
+lv pvchange --metadataignore y "${LVM_PVS[0]}" >/dev/null
+lv lvrename vg c renamed >/dev/null
+volumes table.json
+no_warnings table.json
+grep -q '"path": "/vg/renamed"' table.json || fail "the copy that is ignored is read"
+check
+
 # Bits flipped at random: an end, and whatever is listed is right.
 cp good.img disk
 python3 - "$EMBR_IMG" <<'END' || fail "damaged at random"

@@ -2,10 +2,12 @@
  * LVM's text, names and checksums, and maps of volumes that are not one piece.
  */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fs/lvm/lvm.h"
+#include "tests/lib/run-in-coroutine.h"
 #include "util/error.h"
 
 enum { VALUES = 1000 };
@@ -174,7 +176,62 @@ START_TEST(map_and_back)
 }
 END_TEST
 
-/* As LVM computes it: known from a label that pvcreate made. */
+enum { DISK_BYTES = 1000, MAPPED_BYTES = 400 };
+
+/* What is mapped is read as the map says, in any pieces; what is not on the disk is
+ * not. */
+static void coroutine_fn co_test_node(void)
+{
+    static const uint64_t three[] = {100, 700, 300}, past[] = {DISK_BYTES - 10};
+    uint8_t disk_bytes[DISK_BYTES], expected[MAPPED_BYTES], found[MAPPED_BYTES];
+    g_autoptr(DiskMap) map = disk_map_new();
+    int64_t n, place;
+    BlockDriverState *file;
+
+    for (unsigned i = 0; i < DISK_BYTES; i++) {
+        disk_bytes[i] = i ^ i >> 8;
+    }
+    g_autoptr(GBytes) bytes = g_bytes_new(disk_bytes, DISK_BYTES);
+    g_autoptr(BlockDriverState) disk = bdrv_new_memory(bytes, "disk");
+    ck_assert(disk_map_add(map, DISK_MAP_DATA, 300, 20, three, 3));
+    ck_assert(disk_map_add(map, DISK_MAP_ZERO, 50, 0, NULL, 0));
+    ck_assert(disk_map_add(map, DISK_MAP_ERROR, 30, 0, NULL, 0));
+    ck_assert(disk_map_add(map, DISK_MAP_DATA, 20, 0, past, 1));
+    g_autoptr(BlockDriverState) bs = bdrv_new_mapped(disk, 5, map, "pieces");
+    ck_assert_int_eq(bdrv_length(bs), MAPPED_BYTES);
+    ck_assert(bdrv_is_read_only(bs));
+    memset(expected, 0, sizeof(expected));
+    for (unsigned i = 0; i < 300; i++) {
+        expected[i] = disk_bytes[5 + three[i / 20 % 3] + i / 60 * 20 + i % 20];
+    }
+    for (unsigned start = 0; start < 350; start += 7) {
+        for (unsigned length = 1; start + length <= 350; length += 13) {
+            ck_assert_int_eq(bdrv_co_pread(bs, start, length, found, BDRV_REQ_NONE), 0);
+            ck_assert(!memcmp(found, expected + start, length));
+        }
+    }
+    ck_assert_int_eq(bdrv_co_pread(bs, 340, 20, found, BDRV_REQ_NONE), -EIO);
+    g_autoptr(GError) error = bdrv_take_error(bs);
+    ck_assert_str_eq(error->message, "pieces: offset 0x15e is not on the disk");
+    ck_assert_int_eq(bdrv_co_pread(bs, 385, 10, found, BDRV_REQ_NONE), -EIO);
+
+    int status = bdrv_co_block_status(bs, 25, 100, &n, &place, &file);
+    ck_assert((status & BDRV_BLOCK_DATA) && (status & BDRV_BLOCK_OFFSET_VALID));
+    ck_assert_int_eq(n, 15);
+    ck_assert_int_eq(place, 5 + 700 + 5);
+    ck_assert_ptr_eq(file, disk);
+    status = bdrv_co_block_status(bs, 310, 100, &n, &place, &file);
+    ck_assert(status & BDRV_BLOCK_ZERO);
+    ck_assert_int_eq(n, 40);
+}
+
+START_TEST(node)
+{
+    run_in_coroutine(co_test_node);
+}
+END_TEST
+
+/* That of a text in two pieces goes on from the first one's. */
 START_TEST(checksum)
 {
     ck_assert_uint_eq(lvm_crc(LVM_CRC_INITIAL, "", 0), LVM_CRC_INITIAL);
@@ -294,6 +351,7 @@ int main(void)
     tcase_add_test(tcase, too_many_values);
     tcase_add_test(tcase, names);
     tcase_add_test(tcase, map_and_back);
+    tcase_add_test(tcase, node);
     tcase_add_test(tcase, checksum);
     tcase_add_loop_test(tcase, mapping, 0, G_N_ELEMENTS(volumes));
     suite_add_tcase(suite, tcase);
