@@ -379,7 +379,7 @@ static bool coroutine_fn dir_co_finish(ExtractTarget *target, GError **errp)
 }
 
 /* What was extracted stays, as after tar -x. */
-static void dir_free(ExtractTarget *target, bool complete)
+static void coroutine_fn dir_co_free(ExtractTarget *target, bool complete)
 {
     DirTarget *t = (DirTarget *)target;
 
@@ -391,7 +391,7 @@ static void dir_free(ExtractTarget *target, bool complete)
 static const ExtractOps dir_ops = {
     .co_add = dir_co_add,
     .co_finish = dir_co_finish,
-    .free = dir_free,
+    .co_free = dir_co_free,
 };
 
 /* A file descriptor is kept for each level of the tree. */

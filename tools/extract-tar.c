@@ -5,51 +5,35 @@
 #include <unistd.h>
 
 #include "extract.h"
+#include "fd-writer.h"
 #include "fd.h"
 #include "tar-header.h"
 #include "util/units.h"
-
-enum { BUFFER_BYTES = 1024 * 1024 };
 
 typedef struct TarTarget {
     ExtractTarget base;
     char *name; /* for messages */
     int fd;
     bool owned; /* a file that this made, or emptied */
-    GString *buffer;
+    FdWriter *writer;
     uint64_t bytes; /* of the archive so far */
 } TarTarget;
 
-static bool flush_buffer(TarTarget *t, GError **errp)
-{
-    bool ok = fd_write_all(t->fd, t->buffer->str, t->buffer->len, t->name, errp);
-
-    g_string_truncate(t->buffer, 0);
-    return ok;
-}
-
-static bool put(TarTarget *t, const void *data, size_t len, GError **errp)
+static bool coroutine_fn put(TarTarget *t, const void *data, size_t len, GError **errp)
 {
     t->bytes += len;
-    if (t->buffer->len + len > BUFFER_BYTES && !flush_buffer(t, errp)) {
-        return false;
-    }
-    if (len >= BUFFER_BYTES) {
-        return fd_write_all(t->fd, data, len, t->name, errp);
-    }
-    g_string_append_len(t->buffer, data, len);
-    return true;
+    return fd_writer_co_put(t->writer, data, len, errp);
 }
 
-static bool put_zeroes(TarTarget *t, size_t len, GError **errp)
+static bool coroutine_fn put_zeroes(TarTarget *t, size_t len, GError **errp)
 {
     g_autofree uint8_t *zeroes = g_malloc0(len);
 
     return put(t, zeroes, len, errp);
 }
 
-static bool put_content(uint64_t offset, const uint8_t *data, size_t len, void *opaque,
-                        GError **errp)
+static bool coroutine_fn put_content(uint64_t offset, const uint8_t *data, size_t len,
+                                     void *opaque, GError **errp)
 {
     return put(opaque, data, len, errp);
 }
@@ -96,7 +80,7 @@ static bool coroutine_fn tar_co_finish(ExtractTarget *target, GError **errp)
     size_t end = 2 * TAR_BLOCK_BYTES;
 
     end += TAR_RECORD_BYTES - (t->bytes + end - 1) % TAR_RECORD_BYTES - 1;
-    if (!put_zeroes(t, end, errp) || !flush_buffer(t, errp)) {
+    if (!put_zeroes(t, end, errp) || !fd_writer_co_flush(t->writer, errp)) {
         return false;
     }
     if (t->owned) {
@@ -111,18 +95,18 @@ static bool coroutine_fn tar_co_finish(ExtractTarget *target, GError **errp)
     return true;
 }
 
-static void tar_free(ExtractTarget *target, bool complete)
+static void coroutine_fn tar_co_free(ExtractTarget *target, bool complete)
 {
     TarTarget *t = (TarTarget *)target;
     struct stat st;
 
+    fd_writer_co_free(t->writer);
     if (t->owned && t->fd >= 0) {
         close(t->fd);
     }
     if (t->owned && !complete && stat(t->name, &st) == 0 && S_ISREG(st.st_mode)) {
         unlink(t->name);
     }
-    g_string_free(t->buffer, TRUE);
     g_free(t->name);
     g_free(t);
 }
@@ -130,7 +114,7 @@ static void tar_free(ExtractTarget *target, bool complete)
 static const ExtractOps tar_ops = {
     .co_add = tar_co_add,
     .co_finish = tar_co_finish,
-    .free = tar_free,
+    .co_free = tar_co_free,
 };
 
 ExtractTarget *extract_tar_new(const char *name, GError **errp)
@@ -159,6 +143,6 @@ ExtractTarget *extract_tar_new(const char *name, GError **errp)
     t->name = g_strdup(name ?: "standard output");
     t->fd = fd;
     t->owned = name != NULL;
-    t->buffer = g_string_sized_new(BUFFER_BYTES);
+    t->writer = fd_writer_new(fd, t->name);
     return &t->base;
 }

@@ -31,7 +31,7 @@ typedef struct ExtractOps {
                                 GError **errp);
     bool coroutine_fn (*co_finish)(ExtractTarget *target, GError **errp);
     /* complete: co_finish() was successful; otherwise what was made is of no use. */
-    void (*free)(ExtractTarget *target, bool complete);
+    void coroutine_fn (*co_free)(ExtractTarget *target, bool complete);
 } ExtractOps;
 
 struct ExtractTarget {
@@ -59,8 +59,8 @@ bool coroutine_fn extract_co_try_content(const ExtractFile *file, GError **errp)
 
 /* Hands the file's ranges to write, in order and in pieces.  What cannot be read is
  * reported, and handed over as zeroes.  False if write returned false. */
-typedef bool ExtractWrite(uint64_t offset, const uint8_t *data, size_t len,
-                          void *opaque, GError **errp);
+typedef bool coroutine_fn ExtractWrite(uint64_t offset, const uint8_t *data, size_t len,
+                                       void *opaque, GError **errp);
 bool coroutine_fn extract_co_content(ExtractTarget *target, const ExtractFile *file,
                                      ExtractWrite *write, void *opaque, GError **errp);
 

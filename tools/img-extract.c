@@ -198,7 +198,7 @@ static int coroutine_fn co_extract(void *opaque)
     bool ok = co_extract_from(x, tree, &error);
     bool complete = ok && !x->target->incomplete;
     if (x->target) {
-        x->target->ops->free(x->target, ok);
+        x->target->ops->co_free(x->target, ok);
     }
     if (!ok) {
         report_gerror(error);
