@@ -81,8 +81,12 @@ GArray *coroutine_fn extract_co_ranges(Filesystem *fs, const FsStat *stat,
 
 bool coroutine_fn extract_co_try_content(const ExtractFile *file, GError **errp)
 {
-    g_autofree uint8_t *buf = g_malloc(MIN(PIECE_BYTES, file->stat.size));
+    g_autofree uint8_t *buf = NULL;
 
+    if (file->content) {
+        return true;
+    }
+    buf = g_malloc(MIN(PIECE_BYTES, file->stat.size));
     for (guint i = 0; i < file->ranges->len; i++) {
         const DataRange *range = &g_array_index(file->ranges, DataRange, i);
         size_t len;
@@ -125,6 +129,20 @@ static void coroutine_fn co_read_piece(ExtractTarget *target, const ExtractFile 
     }
 }
 
+static bool coroutine_fn write_content(const ExtractFile *file, ExtractWrite *write,
+                                       void *opaque, GError **errp)
+{
+    for (guint i = 0; i < file->ranges->len; i++) {
+        const DataRange *range = &g_array_index(file->ranges, DataRange, i);
+
+        if (!write(range->offset, file->content + range->offset, range->length, opaque,
+                   errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool coroutine_fn extract_co_content(ExtractTarget *target, const ExtractFile *file,
                                      ExtractWrite *write, void *opaque, GError **errp)
 {
@@ -133,6 +151,9 @@ bool coroutine_fn extract_co_content(ExtractTarget *target, const ExtractFile *f
 
     if (!file->ranges->len) {
         return true;
+    }
+    if (file->content) {
+        return write_content(file, write, opaque, errp);
     }
     buf = g_malloc(MIN(PIECE_BYTES, file->stat.size));
     for (guint i = 0; i < file->ranges->len; i++) {

@@ -20,6 +20,7 @@ typedef struct ExtractFile {
     FsStat stat;
     GPtrArray *xattrs; /* of FsXattr *: none for a link to what is there */
     GArray *ranges;    /* of DataRange: of regular files, in order, up to size */
+    const uint8_t *content; /* all of it, if it was read before; NULL */
 } ExtractFile;
 
 typedef struct ExtractTarget ExtractTarget;

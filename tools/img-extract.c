@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "commands.h"
+#include "extract-ahead.h"
 #include "extract.h"
 #include "file-entry.h"
 #include "options.h"
@@ -18,6 +19,7 @@ typedef struct Extract {
     const char *directory;
     gboolean skip_damaged;
     ExtractTarget *target;
+    ExtractAhead *ahead;
     size_t strip;      /* what paths have before the name of the start */
     Filesystem *fs;    /* that links is about */
     GHashTable *links; /* inode (gint64) -> the path it was extracted as */
@@ -96,14 +98,15 @@ static void extract_file_clear(ExtractFile *file)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ExtractFile, extract_file_clear)
 
-static bool coroutine_fn extract_entry(const TreeEntry *entry, void *opaque,
-                                       GError **errp)
+static bool coroutine_fn extract_entry(const TreeEntry *entry, const uint8_t *content,
+                                       void *opaque, GError **errp)
 {
     Extract *x = opaque;
     g_auto(ExtractFile) file = {
         .fs = entry->fs,
         .path = extracted_path(x, entry),
         .stat = entry->stat,
+        .content = content,
     };
 
     if (!(entry->stat.mode & S_IFMT)) {
@@ -121,6 +124,13 @@ static bool coroutine_fn extract_entry(const TreeEntry *entry, void *opaque,
         }
     }
     return x->target->ops->co_add(x->target, &file, errp);
+}
+
+static bool coroutine_fn add_entry(const TreeEntry *entry, void *opaque, GError **errp)
+{
+    Extract *x = opaque;
+
+    return extract_ahead_co_add(x->ahead, entry, errp);
 }
 
 static void coroutine_fn extract_damaged(const char *path, const GError *error,
@@ -154,7 +164,7 @@ static size_t strip_length(const char *shown)
 static bool coroutine_fn co_extract_from(Extract *x, FsTree *tree, GError **errp)
 {
     static const TreeWalkOps ops = {
-        .entry = extract_entry,
+        .entry = add_entry,
         .problem = extract_damaged,
     };
     g_autofree char *shown = tree_show_path(x->path);
@@ -165,8 +175,14 @@ static bool coroutine_fn co_extract_from(Extract *x, FsTree *tree, GError **errp
     }
     x->strip = strip_length(shown);
     x->target = open_target(x, errp);
-    return x->target && tree_co_walk(tree, &node, shown, &ops, x, errp) &&
-           x->target->ops->co_finish(x->target, errp);
+    x->ahead = extract_ahead_new(extract_entry, x);
+
+    bool ok = x->target && tree_co_walk(tree, &node, shown, &ops, x, errp) &&
+              extract_ahead_co_finish(x->ahead, errp) &&
+              x->target->ops->co_finish(x->target, errp);
+
+    extract_ahead_co_free(x->ahead);
+    return ok;
 }
 
 /* False, and reported, if the archive would take the place of a file of the image. */

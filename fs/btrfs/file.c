@@ -6,7 +6,7 @@
 enum {
     SYMLINK_MAX_BYTES = 4095,
     MAX_JOBS = 32,
-    THREAD_BYTES = 64 * 1024, /* what is worth another thread's time */
+    THREAD_BYTES = 16 * 1024, /* what is worth another thread's time */
 };
 
 /* One compressed part to be read. */
