@@ -72,7 +72,8 @@ enum {
     FS_EXTENT_SHARED    = 1 << 2,
 };
 
-/* A run of a file's blocks that lies in one piece on the device. */
+/* A run of a file's blocks that lies in one piece on the device.  If it is encoded, it begins
+ * there, and its length is that in the file. */
 typedef struct FsExtent {
     uint64_t file_offset;
     uint64_t device_offset;             /* relative to the volume */

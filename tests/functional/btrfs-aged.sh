@@ -6,30 +6,6 @@ source "$(dirname "$0")/common.sh"
 source "$(dirname "$0")/btrfs-common.sh"
 need_btrfs_mount
 
-cat >clone.py <<'PYTHON'
-import errno, fcntl, os, random, struct, sys
-top, seed = sys.argv[1], int(sys.argv[2])
-rng = random.Random(seed)
-files = sorted(os.path.join(folder, name) for folder, _, names in os.walk(top)
-               for name in names if os.path.isfile(os.path.join(folder, name))
-               and not os.path.islink(os.path.join(folder, name)))
-for _ in range(200):
-    source, target = rng.choice(files), rng.choice(files)
-    blocks = os.path.getsize(source) // 4096
-    if not blocks:
-        continue
-    start = rng.randrange(blocks)
-    count = rng.randrange(1, blocks - start + 1)
-    try:
-        with open(source, 'rb') as a, open(target, 'r+b') as b:
-            fcntl.ioctl(b.fileno(), 0x4020940d, struct.pack(
-                'qQQQ', a.fileno(), start * 4096, count * 4096,
-                rng.randrange(2000) * 4096))       # FICLONERANGE
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSPC, errno.EPERM, errno.ETXTBSY):
-            raise
-PYTHON
-
 # check NAME MOUNT-OPTIONS SEED MKFS-OPTION...
 check()
 {
@@ -41,7 +17,7 @@ check()
     fallocate -l 100M mnt/reserved
     for i in 1 2 3; do
         python3 "$tests/churn.py" mnt/churn $((seed * 10 + i)) 500 || fail "$name: churn.py"
-        python3 clone.py mnt/churn $((seed * 10 + i))
+        python3 "$tests/clone.py" mnt/churn $((seed * 10 + i)) 4096 200
         btrfs subvolume snapshot mnt/churn mnt/snapshot-$i >/dev/null
         sync -f mnt
     done

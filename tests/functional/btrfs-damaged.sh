@@ -114,6 +114,37 @@ if command -v btrfs-map-logical >/dev/null; then
         "$EMBR_IMG" cat damaged $file
 fi
 
+# Compressed content that is damaged is told of, wherever it is read; other files are not.
+new_btrfs 128M -m single -d single
+mount -o loop,compress-force=zstd image mnt
+for i in 1 2 3 4; do
+    python3 -c 'print("the same again and again " * 900, end="")' >mnt/text-$i
+done
+umount mnt
+"$fs_dump" image >/dev/null 2>&1 || fail "compressed files"
+btrfs inspect-internal dump-tree -t fs image >tree.txt
+read -r logical bytes < <(sed -n 's/.*extent data disk byte \([1-9][0-9]*\) nr \([0-9]*\).*/\1 \2/p' tree.txt |
+    sed -n 2p)
+python3 - tree.txt image "$logical" >at <<'PYTHON'
+import re, subprocess, sys
+tree = subprocess.run(['btrfs', 'inspect-internal', 'dump-tree', '-t', 'chunk', sys.argv[2]],
+                      capture_output=True, text=True, check=True).stdout
+logical = int(sys.argv[3])
+for start, length, at in re.findall(
+        r'CHUNK_ITEM (\d+)\).*?length (\d+).*?stripe 0 devid 1 offset (\d+)', tree, re.S):
+    if int(start) <= logical < int(start) + int(length):
+        print(int(at) + logical - int(start))
+PYTHON
+damage $(($(cat at) + 20))
+expect_failure 1 'text-2: .*what cannot be read becomes zeroes: .*data is not what its checksum' \
+    "$EMBR_IMG" extract damaged / -C out
+for i in 1 3 4; do
+    "$EMBR_IMG" cat image /text-$i | cmp - out/text-$i || fail "text-$i, which is not damaged"
+done
+[ "$(stat -c %s out/text-2)" = "$(stat -c %s out/text-1)" ] || fail "the size of a damaged file"
+expect_failure 1 'text-2: .*is left out' "$EMBR_IMG" extract --skip-damaged damaged / -C out-2
+[ ! -e out-2/text-2 ] && [ -e out-2/text-3 ] || fail "--skip-damaged"
+
 # Refused by name.
 refused()
 {

@@ -6,30 +6,6 @@ source "$(dirname "$0")/common.sh"
 source "$(dirname "$0")/xfs-common.sh"
 need_xfs_mount
 
-cat >clone.py <<'PYTHON'
-import errno, fcntl, os, random, struct, sys
-top, seed, block = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-rng = random.Random(seed)
-files = sorted(os.path.join(folder, name) for folder, _, names in os.walk(top)
-               for name in names if os.path.isfile(os.path.join(folder, name))
-               and not os.path.islink(os.path.join(folder, name)))
-for _ in range(300):
-    source, target = rng.choice(files), rng.choice(files)
-    blocks = os.path.getsize(source) // block
-    if not blocks:
-        continue
-    start = rng.randrange(blocks)
-    count = rng.randrange(1, blocks - start + 1)
-    try:
-        with open(source, 'rb') as a, open(target, 'r+b') as b:
-            fcntl.ioctl(b.fileno(), 0x4020940d, struct.pack(
-                'qQQQ', a.fileno(), start * block, count * block,
-                rng.randrange(2000) * block))       # FICLONERANGE
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSPC, errno.EPERM, errno.ETXTBSY):
-            raise
-PYTHON
-
 # check NAME BLOCK SEED CLONES MKFS-OPTION...
 check()
 {
@@ -43,7 +19,7 @@ check()
     python3 "$tests/churn.py" mnt/churn "$seed" 1500
     sync -f mnt
     if [ "$clones" = clones ]; then
-        python3 clone.py mnt/churn "$seed" "$block"
+        python3 "$tests/clone.py" mnt/churn "$seed" "$block" 300
     fi
     python3 - mnt "$block" <<'PYTHON'
 import os, sys
