@@ -63,6 +63,20 @@ void engram_catalog_append_path(const EngramCatalog *c, const EngramFileInfo *in
     }
 }
 
+char *engram_catalog_why_unlike(const EngramCatalog *c)
+{
+    const EngramManifestReader *m = c->manifest;
+
+    if (!m->n_vectors || (m->hypervector_dimension == VECTOR_DIMENSION &&
+                          m->hypervector_encoding == HYPERVEC_ENCODING)) {
+        return NULL;
+    }
+    return g_strdup_printf("%s has hypervectors of %" PRIu32 " trits in encoding %" PRIu32
+                           ", which do not compare with those of %d trits in encoding %d",
+                           c->image, m->hypervector_dimension, m->hypervector_encoding,
+                           VECTOR_DIMENSION, HYPERVEC_ENCODING);
+}
+
 static void get_params(const EngramFile *f, ChunkerParams *params)
 {
     *params = (ChunkerParams){

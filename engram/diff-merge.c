@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include "engram/walk-order.h"
 #include "util/error.h"
 
 /* Where a side has got to. */
@@ -74,18 +75,6 @@ static const char *relative_path(const Side *s, const EngramFileInfo *info)
     return *path == '/' ? path + 1 : path;
 }
 
-/* The order of a walk: what is in a directory comes right behind it. */
-static int compare_paths(const char *a, const char *b)
-{
-    while (*a && *a == *b) {
-        a++;
-        b++;
-    }
-    int ca = *a == '/' ? 1 : (uint8_t)*a + (*a != '\0');
-    int cb = *b == '/' ? 1 : (uint8_t)*b + (*b != '\0');
-    return ca - cb;
-}
-
 static bool coroutine_fn co_next(Side *s, GError **errp)
 {
     int ret = engram_file_iter_co_next(&s->iter, &s->info, errp);
@@ -95,7 +84,7 @@ static bool coroutine_fn co_next(Side *s, GError **errp)
         return ret == 0;
     }
     const char *path = relative_path(s, &s->info);
-    if (s->has_before && compare_paths(s->before->str, path) >= 0) {
+    if (s->has_before && walk_order_compare(s->before->str, path) >= 0) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_LIMIT,
                     "%s: '%s' does not follow '%s' in byte order, as in directories of "
                     "more than a million names: this cannot be compared",
@@ -230,7 +219,7 @@ static bool coroutine_fn co_merge_step(Merge *m, GError **errp)
     int order = !a->has ? 1 : !b->has ? -1 : 0;
 
     if (!order) {
-        order = compare_paths(relative_path(a, &a->info), relative_path(b, &b->info));
+        order = walk_order_compare(relative_path(a, &a->info), relative_path(b, &b->info));
     }
     if (order) {
         unsigned side = order > 0;

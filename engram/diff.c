@@ -23,21 +23,6 @@ void engram_diff_result_clear(EngramDiffResult *result)
     g_clear_pointer(&result->no_renames, g_free);
 }
 
-/* Why the vectors of a catalog are not to be compared; NULL: they are. */
-static char *why_unlike(const EngramCatalog *c)
-{
-    const EngramManifestReader *m = c->manifest;
-
-    if (!m->n_vectors || (m->hypervector_dimension == VECTOR_DIMENSION &&
-                          m->hypervector_encoding == HYPERVEC_ENCODING)) {
-        return NULL;
-    }
-    return g_strdup_printf("%s has hypervectors of %" PRIu32 " trits in encoding %" PRIu32
-                           ", which do not compare with those of %d trits in encoding %d",
-                           c->image, m->hypervector_dimension, m->hypervector_encoding,
-                           VECTOR_DIMENSION, HYPERVEC_ENCODING);
-}
-
 static int compare_wanted(const void *a, const void *b)
 {
     const Wanted *wa = a, *wb = b;
@@ -166,7 +151,7 @@ static bool coroutine_fn co_find_alike(EngramCatalog *const catalogs[DIFF_SIDES]
     };
 
     for (unsigned i = 0; i < DIFF_SIDES && !result->no_likeness; i++) {
-        result->no_likeness = why_unlike(catalogs[i]);
+        result->no_likeness = engram_catalog_why_unlike(catalogs[i]);
     }
     renames.by_likeness = !result->no_likeness;
     if (renames.by_likeness &&

@@ -19,7 +19,7 @@ debian_test="valgrind clang ?libclang-rt-dev qemu-utils gdisk fdisk e2fsprogs do
     mtools attr acl mount util-linux diffutils tar zstd gzip sleuthkit git ?xfsprogs
     ?btrfs-progs ?cryptsetup-bin ?ntfs-3g ?exfatprogs ?f2fs-tools ?squashfs-tools
     ?genisoimage ?erofs-utils ?bcache-tools ?gcc-aarch64-linux-gnu
-    ?libc6-dev-arm64-cross ?qemu-user ?lvm2 ?parted"
+    ?libc6-dev-arm64-cross ?qemu-user ?lvm2 ?parted ?librsvg2-bin"
 debian_demo="qemu-utils fdisk e2fsprogs diffutils tar"
 
 fedora_build="gcc meson ninja-build pkgconf-pkg-config python3 glib2-devel
@@ -28,7 +28,8 @@ fedora_build="gcc meson ninja-build pkgconf-pkg-config python3 glib2-devel
 fedora_test="libasan libubsan libtsan valgrind valgrind-devel clang compiler-rt qemu-img
     gdisk util-linux e2fsprogs dosfstools mtools attr acl diffutils tar zstd gzip
     ?sleuthkit git ?xfsprogs ?btrfs-progs ?cryptsetup ?ntfsprogs ?exfatprogs ?f2fs-tools
-    ?squashfs-tools ?genisoimage ?erofs-utils ?bcache-tools ?lvm2 ?parted"
+    ?squashfs-tools ?genisoimage ?erofs-utils ?bcache-tools ?lvm2 ?parted
+    ?librsvg2-tools"
 fedora_demo="qemu-img util-linux e2fsprogs diffutils tar"
 
 suse_build="gcc meson ninja pkgconf-pkg-config python3 glib2-devel json-glib-devel
@@ -37,7 +38,7 @@ suse_build="gcc meson ninja pkgconf-pkg-config python3 glib2-devel json-glib-dev
 suse_test="valgrind valgrind-devel clang qemu-img ?qemu-tools gptfdisk util-linux e2fsprogs
     dosfstools mtools attr acl diffutils tar zstd gzip ?sleuthkit git ?xfsprogs
     ?btrfsprogs ?cryptsetup ?ntfsprogs ?exfatprogs ?f2fs-tools ?squashfs ?mkisofs
-    ?erofs-utils ?bcache-tools ?lvm2 ?parted"
+    ?erofs-utils ?bcache-tools ?lvm2 ?parted ?rsvg-convert"
 suse_demo="qemu-img util-linux e2fsprogs diffutils tar"
 
 arch_build="gcc meson ninja pkgconf python glib2 glib2-devel json-glib liburing zlib zstd
@@ -46,7 +47,7 @@ arch_test="valgrind clang compiler-rt qemu-img gptfdisk util-linux e2fsprogs dos
     mtools attr acl diffutils tar zstd gzip ?sleuthkit git ?xfsprogs ?btrfs-progs
     ?cryptsetup ?ntfs-3g ?exfatprogs ?f2fs-tools ?squashfs-tools ?cdrtools ?erofs-utils
     ?bcache-tools ?aarch64-linux-gnu-gcc ?aarch64-linux-gnu-glibc ?qemu-user
-    ?lvm2 ?parted"
+    ?lvm2 ?parted ?librsvg"
 arch_demo="qemu-img util-linux e2fsprogs diffutils tar"
 }
 

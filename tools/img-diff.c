@@ -438,7 +438,7 @@ int img_diff(int argc, char **argv)
         {"no-renames", 0, 0, G_OPTION_ARG_NONE, &no_renames,
          "Do not look for files that have another path", NULL},
         {"min-similarity", 0, 0, G_OPTION_ARG_DOUBLE, &o.options.min_similarity,
-         "Least similarity of renames, times the ratio of sizes; 0.5 by default", "X"},
+         "Least similarity of renames, times the ratio of sizes; 0.7 by default", "X"},
         {"progress", 'p', 0, G_OPTION_ARG_NONE, &o.progress, "Show progress", NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &o.quiet, "Print errors only", NULL},
         OUTPUT_OPTION_ENTRY(&output),

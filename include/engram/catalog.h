@@ -44,6 +44,9 @@ EngramCatalog *coroutine_fn engram_catalog_co_open(BlockBackend *disk,
 void engram_catalog_free(EngramCatalog *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(EngramCatalog, engram_catalog_free)
 
+/* Why the catalog's hypervectors do not compare with those of this version; NULL: they do.
+ * g_free'd by the caller. */
+char *engram_catalog_why_unlike(const EngramCatalog *c);
 /* That of a volume, without the first '/'; "" for a bare filesystem. */
 const char *engram_catalog_folder(const EngramCatalog *c, uint32_t volume);
 /* "/p3/etc/passwd": the path of an entry as it is shown, from the image's root. */

@@ -70,7 +70,7 @@ typedef struct EngramDiffOptions {
 } EngramDiffOptions;
 
 /* Measured: docs/diff.md. */
-#define ENGRAM_DIFF_SIMILARITY_DEFAULT 0.5
+#define ENGRAM_DIFF_SIMILARITY_DEFAULT 0.7
 
 typedef struct EngramDiffResult {
     uint64_t files[ENGRAM_DIFF_KINDS];

@@ -18,7 +18,7 @@ for change in json.load(open(sys.argv[1])):
         kind in ('modified', 'renamed') and change['after']['type'] == 'regular'), change
     if 'similarity' in change and kind == 'renamed':
         edited = 'content' in change.get('changed', [])
-        assert change['similarity'] == 1 or edited and change['similarity'] > 0.5, change
+        assert change['similarity'] == 1 or edited and change['similarity'] > 0.7, change
     found.append(entry)
 want = json.load(open('want.json'))
 found.sort(key=str)

@@ -2,6 +2,7 @@
 
 #include <hypervec/hypervec.h>
 #include <openssl/evp.h>
+#include <sys/stat.h>
 
 #include "util/units.h"
 
@@ -298,26 +299,26 @@ static EngramRef write_device_map(EngramBuilder *b, GPtrArray *segments, uint64_
     return append(b, ENGRAM_OBJECT_MAP_ROOT, root->data, root->len);
 }
 
-static void add_file(GByteArray *page, const char *path, uint16_t shared, bool digest)
+/* No file has extended attributes. */
+static void add_file_entry(GByteArray *page, EngramFileEntry entry, const char *path,
+                      const uint8_t *digest)
 {
-    EngramFileEntry entry = {
-        .ino = le64_make(page->len + 2),
-        .size = le64_make(1000 + page->len),
-        .mtime_sec = le64_make(-5),
-        .mtime_nsec = le32_make(999999999),
-        .mode = le32_make(0100644),
-        .shared = le16_make(shared),
-        .suffix = le16_make(strlen(path)),
-        .flags = digest ? ENGRAM_FILE_HAS_DIGEST : 0,
-    };
+    le64_t below = le64_make(1);
+    uint8_t attributes[ENGRAM_DIGEST_BYTES];
 
+    entry.mtime_sec = le64_make(-5);
+    entry.mtime_nsec = le32_make(999999999);
+    entry.suffix = le16_make(strlen(path));
+    entry.flags = ENGRAM_FILE_HAS_ATTRIBUTES | (digest ? ENGRAM_FILE_HAS_DIGEST : 0);
     g_byte_array_append(page, (uint8_t *)&entry, sizeof(entry));
     g_byte_array_append(page, (const uint8_t *)path, strlen(path));
     if (digest) {
-        uint8_t bytes[ENGRAM_DIGEST_BYTES];
-        sha256(path, strlen(path), bytes);
-        g_byte_array_append(page, bytes, sizeof(bytes));
+        g_byte_array_append(page, digest, ENGRAM_DIGEST_BYTES);
+        g_byte_array_append(page, (uint8_t *)&below,
+                            S_ISDIR(le32_get(entry.mode)) ? sizeof(below) : 0);
     }
+    sha256("", 0, attributes);
+    g_byte_array_append(page, attributes, sizeof(attributes));
 }
 
 enum {
@@ -419,7 +420,57 @@ static void append_vectors(EngramBuilder *b, GByteArray *page, EngramRef *index)
     *index = write_index(b, vectors);
 }
 
-/* Files "", "a", "a/b" (p1) and "", "etc" (p2); two pages; a vector of the image. */
+static void add_file(GByteArray *page, const char *path, bool has_digest)
+{
+    uint8_t digest[ENGRAM_DIGEST_BYTES];
+    EngramFileEntry entry = {
+        .ino = le64_make(page->len + 2),
+        .size = le64_make(1000 + page->len),
+        .mode = le32_make(0100644),
+    };
+
+    sha256(path, strlen(path), digest);
+    add_file_entry(page, entry, path, has_digest ? digest : NULL);
+}
+
+void engram_builder_directory_digest(uint8_t digest[ENGRAM_DIGEST_BYTES])
+{
+    g_autoptr(GByteArray) text = g_byte_array_new();
+    const struct {
+        le32_t mode, uid, gid;
+        le64_t sec;
+        le32_t nsec;
+    } __attribute__((packed)) metadata = {
+        .mode = le32_make(0100644),
+        .sec = le64_make(-5),
+        .nsec = le32_make(999999999),
+    };
+    uint8_t sum[ENGRAM_DIGEST_BYTES];
+
+    g_byte_array_append(text, (const uint8_t *)"etc", sizeof("etc"));
+    g_byte_array_append(text, (const uint8_t *)&metadata, sizeof(metadata));
+    sha256("etc", 3, sum);
+    g_byte_array_append(text, sum, sizeof(sum));
+    sha256("", 0, sum);
+    g_byte_array_append(text, sum, sizeof(sum));
+    sha256(text->data, text->len, digest);
+}
+
+static void add_directory(GByteArray *page)
+{
+    uint8_t digest[ENGRAM_DIGEST_BYTES];
+    EngramFileEntry entry = {
+        .ino = le64_make(2),
+        .size = le64_make(4096),
+        .mode = le32_make(0040755),
+    };
+
+    engram_builder_directory_digest(digest);
+    add_file_entry(page, entry, "", digest);
+}
+
+/* Files "", "a", "a/b" (p1), "etc" in a directory "" (p2); two pages; a vector of the
+ * image. */
 static EngramRef write_manifest(EngramBuilder *b, uint64_t size, EngramRef *index)
 {
     g_autoptr(GByteArray) page = g_byte_array_new();
@@ -447,13 +498,13 @@ static EngramRef write_manifest(EngramBuilder *b, uint64_t size, EngramRef *inde
     EngramVectorEntry vector = { .entry = le64_make(ENGRAM_VECTOR_OF_IMAGE),
                                  .bytes = le32_make(5) };
 
-    add_file(page, "", 0, false);
-    add_file(page, "a", 0, true);
+    add_file(page, "", false);
+    add_file(page, "a", true);
     pages[0].ref = append(b, ENGRAM_OBJECT_FILES, page->data, page->len);
     g_byte_array_set_size(page, 0);
-    add_file(page, "a/b", 0, true);
-    add_file(page, "", 0, false);
-    add_file(page, "etc", 0, true);
+    add_file(page, "a/b", true);
+    add_directory(page);
+    add_file(page, "etc", true);
     pages[1].ref = append(b, ENGRAM_OBJECT_FILES, page->data, page->len);
     g_byte_array_set_size(page, 0);
     if (b->with_index) {

@@ -33,6 +33,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(EngramBuilder, engram_builder_free)
  * block of all 0xdd is recorded as dropped, and reads as zeroes. */
 void engram_builder_add_image(EngramBuilder *b, const char *name, const uint8_t *disk,
                               uint64_t size, bool with_manifest);
+/* That of the one directory in manifests, as they have it. */
+void engram_builder_directory_digest(uint8_t digest[ENGRAM_DIGEST_BYTES]);
 /* Writes a commit record, and its slot. */
 void engram_builder_commit(EngramBuilder *b);
 /* The file so far; b goes on. */

@@ -374,10 +374,28 @@ static void coroutine_fn co_test_manifest(void)
             ck_assert_uint_eq(info.number, i);
             ck_assert_uint_eq(info.volume, i >= 3);
             ck_assert_int_eq(info.mtime_sec, -5);
-            ck_assert_uint_eq(info.mode, 0100644);
-            ck_assert_int_eq(info.digest != NULL, *paths[i] != '\0');
+            ck_assert_uint_eq(info.mode, i == 3 ? 0040755 : 0100644);
+            ck_assert_int_eq(info.digest != NULL, i != 0);
+            ck_assert_uint_eq(info.below, i == 3);
+            ck_assert_ptr_nonnull(info.attributes);
         }
         ck_assert_int_eq(engram_file_iter_co_next(&it, &info, NULL), 0);
+    }
+    for (unsigned first = 0; first < 5; first++) {
+        for (unsigned skipped = 0; skipped < 8; skipped++) {
+            g_auto(EngramFileIter) it;
+            unsigned next = first + 1 + skipped;
+
+            engram_file_iter_init(&it, m, first, UINT64_MAX);
+            ck_assert_int_eq(engram_file_iter_co_next(&it, &info, NULL), 1);
+            ck_assert(engram_file_iter_skip(&it, skipped, NULL));
+            ck_assert_int_eq(engram_file_iter_co_next(&it, &info, NULL), next < 5);
+            if (next < 5) {
+                ck_assert_str_eq(info.path, paths[next]);
+                ck_assert_uint_eq(info.number, next);
+                ck_assert_uint_eq(info.volume, next >= 3);
+            }
+        }
     }
     g_auto(EngramVectorIter) vectors;
     engram_vector_iter_init(&vectors, m);
