@@ -168,6 +168,37 @@ static bool is_same(const Gpt *a, const Gpt *b)
            !memcmp(a->entries, b->entries, a->entries_bytes);
 }
 
+enum { TABLE_SPANS = 4 };
+
+/* What the table itself takes. */
+static void find_table_spans(const GptPair *pair, uint32_t sector_size,
+                             PartSpan spans[TABLE_SPANS])
+{
+    uint64_t n = entry_sectors(&pair->primary, sector_size);
+    uint64_t entries = le64_get(pair->primary.header.entries_lba);
+
+    spans[0] = (PartSpan){0, 2, 0}; /* the MBR and the primary header */
+    spans[1] = (PartSpan){entries, entries + n, 0};
+    spans[2] = (PartSpan){pair->backup_entries_lba, pair->backup_entries_lba + n, 0};
+    spans[3] = (PartSpan){pair->backup_lba, pair->backup_lba + 1, 0};
+}
+
+/* Whether one copy can be written without harm to the other. */
+static bool are_apart(const GptPair *pair, uint32_t sector_size)
+{
+    PartSpan spans[TABLE_SPANS];
+
+    find_table_spans(pair, sector_size, spans);
+    for (unsigned i = 0; i < TABLE_SPANS; i++) {
+        for (unsigned k = 0; k < i; k++) {
+            if (spans[i].start < spans[k].end && spans[k].start < spans[i].end) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* Where only one copy is good, no byte of the other is written before that is seen to:
  * by a repair. */
 static bool coroutine_fn co_load_pair(BlockBackend *disk, uint32_t sector_size,
@@ -193,6 +224,12 @@ static bool coroutine_fn co_load_pair(BlockBackend *disk, uint32_t sector_size,
     }
     pair->backup_lba = le64_get(backup.header.my_lba);
     pair->backup_entries_lba = le64_get(backup.header.entries_lba);
+    if (!are_apart(pair, sector_size)) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "%s: the two copies of the GPT overlap: they are not changed",
+                    blk_name(disk));
+        return false;
+    }
     return true;
 }
 
@@ -288,10 +325,14 @@ static bool fill_entry(const Gpt *gpt, const PartAdd *add, GptEntry *entry,
     return true;
 }
 
-static GArray *find_used(const Gpt *gpt)
+static GArray *find_used(const GptPair *pair, uint32_t sector_size)
 {
+    const Gpt *gpt = &pair->primary;
     GArray *used = g_array_new(FALSE, FALSE, sizeof(PartSpan));
+    PartSpan spans[TABLE_SPANS];
 
+    find_table_spans(pair, sector_size, spans);
+    g_array_append_vals(used, spans, TABLE_SPANS);
     for (unsigned i = 0; i < le32_get(gpt->header.entry_count); i++) {
         const GptEntry *entry = entry_at(gpt, i);
         uint64_t first = le64_get(entry->first_lba), last = le64_get(entry->last_lba);
@@ -319,7 +360,7 @@ static bool coroutine_fn gpt_co_add(BlockBackend *disk, uint32_t sector_size,
     }
 
     const GptHeader *header = &pair.primary.header;
-    g_autoptr(GArray) used = find_used(&pair.primary);
+    g_autoptr(GArray) used = find_used(&pair, sector_size);
     uint64_t end =
         MIN(le64_get(header->last_usable_lba), gpt_last_lba(disk, sector_size));
     if (!part_place(disk, sector_size, add, used, le64_get(header->first_usable_lba),
@@ -449,14 +490,14 @@ static void coroutine_fn gpt_co_verify(BlockBackend *disk, uint32_t sector_size,
     }
 }
 
-/* Whether all partitions end before a copy of the table at the disk's end would begin.
- */
-static bool has_room(const Gpt *gpt, uint64_t backup_entries_lba)
+/* Whether all partitions are in sectors from first on, before end. */
+static bool has_room(const Gpt *gpt, uint64_t first, uint64_t end)
 {
     for (unsigned i = 0; i < le32_get(gpt->header.entry_count); i++) {
         const GptEntry *entry = entry_at(gpt, i);
 
-        if (is_used(entry) && le64_get(entry->last_lba) >= backup_entries_lba) {
+        if (is_used(entry) &&
+            (le64_get(entry->first_lba) < first || le64_get(entry->last_lba) >= end)) {
             return false;
         }
     }
@@ -494,14 +535,22 @@ static bool coroutine_fn gpt_co_repair(BlockBackend *disk, uint32_t sector_size,
     uint64_t around = entry_sectors(gpt, sector_size);
     pair.backup_lba = last;
     pair.backup_entries_lba = last - around;
-    if (last < 2 * around + 3 || !has_room(gpt, pair.backup_entries_lba)) {
+    if (last < 2 * around + 3 ||
+        !has_room(gpt, has_primary ? 0 : 2 + around, pair.backup_entries_lba)) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
-                    "%s: partitions reach into the last %" PRIu64
-                    " sectors of the disk, where the backup of the GPT has to be",
-                    blk_name(disk), around + 1);
+                    "%s: partitions reach into the first %" PRIu64 " or last %" PRIu64
+                    " sectors of the disk, where the copies of the GPT have to be",
+                    blk_name(disk), 2 + around, around + 1);
         return false;
     }
     gpt->header.last_usable_lba = le64_make(pair.backup_entries_lba - 1);
+    if (has_primary && !are_apart(&pair, sector_size)) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "%s: the primary GPT's entries, at LBA %" PRIu64
+                    ", are where its backup has to be",
+                    blk_name(disk), le64_get(gpt->header.entries_lba));
+        return false;
+    }
     if (!has_primary) {
         gpt->header.entries_lba = le64_make(2);
         if (le64_get(gpt->header.first_usable_lba) < 2 + around) {

@@ -44,10 +44,12 @@ static uint64_t extended_end(const Mbr *mbr)
 
 static bool refuse_chain(const Mbr *mbr, uint64_t lba, GError **errp)
 {
-    g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
-                "%s: the extended boot record at sector %" PRIu64
-                " is not of the usual form: the table is not changed",
-                blk_name(mbr->disk), lba);
+    g_set_error(
+        errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+        "%s: the extended boot record at sector %" PRIu64
+        " has not at most one partition, behind it and within the extended one, "
+        "and one link; such a chain is not changed",
+        blk_name(mbr->disk), lba);
     return false;
 }
 
@@ -77,6 +79,10 @@ static bool coroutine_fn co_load_chain(Mbr *mbr, GError **errp)
             Logical logical = {lba, lba + le32_get(part->first_lba),
                                le32_get(part->sectors), *part};
 
+            if (logical.first <= lba ||
+                logical.first + logical.sectors > extended_end(mbr)) {
+                return refuse_chain(mbr, lba, errp);
+            }
             g_array_append_val(mbr->logicals, logical);
         }
         if (!mbr_entry_used(link)) {
@@ -518,20 +524,6 @@ static void coroutine_fn mbr_co_verify(BlockBackend *disk, uint32_t sector_size,
         part_find(findings,
                   "%s: %u partitions are marked to be booted from, expected one",
                   blk_name(disk), active);
-    }
-    for (guint i = 0; i < mbr.logicals->len; i++) {
-        const Logical *l = &g_array_index(mbr.logicals, Logical, i);
-
-        if (l->first < extended_first(&mbr) ||
-            l->first + l->sectors > extended_end(&mbr)) {
-            part_find(findings,
-                      "%s: partition %u has sectors %" PRIu64 " to %" PRIu64
-                      ", which is not within the extended partition, %" PRIu64
-                      " to %" PRIu64,
-                      blk_name(disk), MBR_FIRST_LOGICAL + i, l->first,
-                      l->first + l->sectors - 1, extended_first(&mbr),
-                      extended_end(&mbr) - 1);
-        }
     }
 }
 

@@ -5,11 +5,13 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "fs/table.h"
 #include "qapi/qapi-types.h"
 #include "tests/lib/run-in-coroutine.h"
 #include "tests/lib/scratch-disk.h"
+#include "util/endian.h"
 
 enum { DISK_BYTES = 8 << 20, MAX_WRITES = 100 };
 
@@ -209,6 +211,50 @@ START_TEST(extended)
 }
 END_TEST
 
+/* Gives the copies of a GPT on a disk of 8 MiB their checksums back. */
+static void mend_headers(uint8_t *data)
+{
+    const size_t headers[] = {512, DISK_BYTES - 512};
+
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t *header = data + headers[i];
+        uint64_t entries = le64_load(header + 72) * 512;
+
+        le32_store(header + 88, crc32(0, data + entries, 128 * 128));
+        le32_store(header + 16, 0);
+        le32_store(header + 16, crc32(0, header, 92));
+    }
+}
+
+/* Copies that share their entries: a change to one would be one to both. */
+static void coroutine_fn co_test_overlap(void)
+{
+    g_autofree uint8_t *data = g_malloc0(DISK_BYTES);
+    g_autofree uint8_t *before = NULL;
+    ScratchDisk disk = {data, DISK_BYTES, G_MAXUINT, 0};
+    g_autoptr(BlockBackend) blk = scratch_disk_open(&disk);
+    g_autoptr(GError) error = NULL;
+
+    ck_assert(co_make_gpt(blk, &error));
+    le64_store(data + DISK_BYTES - 512 + 72, 2);
+    mend_headers(data);
+    before = g_memdup2(data, DISK_BYTES);
+    ck_assert(!co_add_primary(blk, &error));
+    ck_assert_str_eq(
+        error->message,
+        "scratch: the two copies of the GPT overlap: they are not changed");
+    ck_assert(!memcmp(data, before, DISK_BYTES));
+    g_clear_error(&error);
+    ck_assert(co_repair(blk, &error));
+    ck_assert(co_add_primary(blk, &error));
+}
+
+START_TEST(overlap)
+{
+    run_in_coroutine(co_test_overlap);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("part");
@@ -216,6 +262,7 @@ int main(void)
 
     tcase_add_loop_test(tcase, every_write_fails, 0, G_N_ELEMENTS(changes));
     tcase_add_test(tcase, extended);
+    tcase_add_test(tcase, overlap);
     suite_add_tcase(suite, tcase);
 
     SRunner *runner = srunner_create(suite);
