@@ -67,6 +67,7 @@ typedef struct BtrfsState {
     FsCache *nodes;
     GArray *chunks;                     /* of BtrfsChunk, in order of logical */
     GArray *stripes;                    /* of BtrfsDeviceRange, in order of physical */
+    bool chunks_overlap;                /* on the device: no telling what is free */
     BtrfsTree root_tree, extent_tree, csum_tree;
     bool has_extent_tree, has_csum_tree;
     BtrfsOverlay *log_sums;             /* checksums that are only in the log; NULL: none */

@@ -158,6 +158,13 @@ static void index_chunks(BtrfsState *s)
         }
     }
     g_array_sort(s->stripes, compare_ranges);
+    s->chunks_overlap = false;
+    for (guint i = 1; i < s->stripes->len; i++) {
+        const BtrfsDeviceRange *before =
+            &g_array_index(s->stripes, BtrfsDeviceRange, i - 1);
+
+        s->chunks_overlap |= before[1].physical - before->physical < before->length;
+    }
 }
 
 bool btrfs_chunks_from_super(BtrfsState *s, GError **errp)

@@ -86,7 +86,7 @@ static bool coroutine_fn first_extent(BtrfsCursor *c, uint64_t logical)
 
 static Run damaged_run(const BtrfsCursor *c, uint64_t logical)
 {
-    return (Run){logical, MAX(c->damaged_end.objectid, logical + 1), FS_BLOCK_UNKNOWN};
+    return (Run){logical, c->damaged_end.objectid, FS_BLOCK_UNKNOWN};
 }
 
 /* What is at logical, in a chunk that begins at first and ends at end. */
@@ -104,11 +104,7 @@ static Run coroutine_fn find_run(BtrfsState *s, uint64_t first, uint64_t logical
     if (!seek_extent(&c, first, logical, &known)) {
         return damaged_run(&c, logical);
     }
-    if (!known) {
-        run.end = logical + s->geo.sector_bytes;
-        return run;
-    }
-    if (c.valid && extent_run(s, &c).end > logical) {
+    if (known && c.valid && extent_run(s, &c).end > logical) {
         run = extent_run(s, &c);
         for (int i = 0; i < MAX_MERGED && run.end < end; i++) {
             if (!next_extent(&c) || !c.valid) {
@@ -128,8 +124,22 @@ static Run coroutine_fn find_run(BtrfsState *s, uint64_t first, uint64_t logical
     if (c.valid) {
         run.end = MIN(end, c.key.objectid);
     }
-    run.use = s->geo.log_root ? FS_BLOCK_UNKNOWN : FS_BLOCK_FREE;
+    run.use = !known || s->geo.log_root ? FS_BLOCK_UNKNOWN : FS_BLOCK_FREE;
     return run;
+}
+
+/* In whole sectors, and at least one. */
+static uint64_t run_bytes(const BtrfsState *s, uint64_t logical, Run *run)
+{
+    uint32_t sector = s->geo.sector_bytes;
+    uint64_t bytes =
+        run->end > logical ? round_down_pow2(run->end - logical, sector) : 0;
+
+    if (!bytes) {
+        run->use = run->use == FS_BLOCK_FREE ? FS_BLOCK_UNKNOWN : run->use;
+        return sector;
+    }
+    return bytes;
 }
 
 static void warn_of_damage(BtrfsState *s, uint64_t logical)
@@ -183,6 +193,10 @@ FsBlockUse coroutine_fn btrfs_space_co_use(BtrfsState *s, uint64_t offset,
 
     const BtrfsDeviceRange *range = btrfs_device_range_find(s, offset);
 
+    if (s->chunks_overlap) {
+        *pnum = end - offset;
+        return FS_BLOCK_UNKNOWN;
+    }
     if (!range || range->physical > offset) {
         *pnum = (range ? MIN(end, range->physical) : end) - offset;
         return FS_BLOCK_FREE;
@@ -193,7 +207,7 @@ FsBlockUse coroutine_fn btrfs_space_co_use(BtrfsState *s, uint64_t offset,
                        range->logical + range->length);
 
     end = MIN(end, range->physical + range->length);
-    *pnum = MIN(end - offset, run.end - (range->logical + within));
+    *pnum = MIN(end - offset, run_bytes(s, range->logical + within, &run));
     if (run.use == FS_BLOCK_UNKNOWN) {
         warn_of_damage(s, range->logical + within);
     }

@@ -30,7 +30,7 @@ for i in range(6):
 PYTHON
 
 cat >compact.py <<'PYTHON'
-"""compact.py IMAGE OUT: moves the chunks of a filesystem with crc32c together."""
+"""compact.py IMAGE OUT START: moves the chunks of a filesystem with crc32c together."""
 import struct, sys
 
 table = []
@@ -51,7 +51,7 @@ disk = open(sys.argv[1], 'rb').read()
 sb = bytearray(disk[65536:65536 + 4096])
 node = struct.unpack_from('<I', sb, 148)[0]
 chunks = {}         # logical -> (length, place of the item's stripes in a block)
-starts = {}         # logical -> new physical
+moved = {}          # logical -> new logical, new physical, new length
 
 
 def physical(logical):
@@ -64,7 +64,7 @@ def physical(logical):
 def items(block):
     for i in range(struct.unpack_from('<I', block, 96)[0]):
         objectid, kind, offset, at, size = struct.unpack_from('<QBQII', block, 101 + 25 * i)
-        yield kind, offset, 101 + at, size
+        yield kind, offset, 101 + at, 101 + 25 * i
 
 
 size = struct.unpack_from('<I', sb, 160)[0]
@@ -79,36 +79,36 @@ for kind, offset, at, _ in items(block):
     if kind == 228:
         chunks[offset] = (struct.unpack_from('<Q', block, at)[0],
                           struct.unpack_from('<Q', block, at + 56)[0])
-new = bytearray(65536 + 4096)
-used = {}
+new = bytearray(int(sys.argv[3]))
 for logical, (length, at) in sorted(chunks.items()):
     data = disk[at:at + length].rstrip(b'\0')
     data += bytes(-len(data) % node)
     # What is in front of the first block that is used is left out, too.
     lead = (len(data) - len(data.lstrip(b'\0'))) // node * node
-    starts[logical] = len(new) - lead
-    if starts[logical] < 0:
-        new += bytes(-starts[logical])
-        starts[logical] = 0
-    new += data[lead:]
+    data = data[lead:] or bytes(node)
+    moved[logical] = logical + lead, len(new), len(data)
+    new += data
 
 
-def move(block, kind, offset, at):
+def move(block, key, at):
+    offset, start, length = moved[struct.unpack_from('<Q', block, key + 9)[0]]
+    struct.pack_into('<Q', block, key + 9, offset)
+    struct.pack_into('<Q', block, at, length)
     for i in range(struct.unpack_from('<H', block, at + 44)[0]):
-        struct.pack_into('<Q', block, at + 48 + 32 * i + 8, starts[offset])
+        struct.pack_into('<Q', block, at + 48 + 32 * i + 8, start)
 
 
 pos = 811
 while pos < 811 + size:
-    move(sb, 228, struct.unpack_from('<Q', sb, pos + 9)[0], pos + 17)
+    move(sb, pos, pos + 17)
     pos += 17 + 48 + 32 * struct.unpack_from('<H', sb, pos + 17 + 44)[0]
 for start, (length, _) in chunks.items():
     if start <= chunk_root < start + length:
-        at = starts[start] + chunk_root - start
+        at = moved[start][1] + chunk_root - moved[start][0]
 block = bytearray(new[at:at + node])
-for kind, offset, place, _ in items(block):
+for kind, _, place, key in items(block):
     if kind == 228:
-        move(block, kind, offset, place)
+        move(block, key, place)
 seal(block)
 new[at:at + node] = block
 struct.pack_into('<Q', sb, 112, len(new))
@@ -134,7 +134,7 @@ seed()
     echo more >mnt/snapshot/more
     umount mnt
     # What trees no longer have would only make seeds larger.
-    python3 compact.py image "$name"
+    python3 compact.py image "$name" "${START:-69632}"
     zstd -q -19 -f "$name" -o "$out/$name.zst"
 }
 
@@ -170,7 +170,7 @@ os.fsync(fd)
 PYTHON
     cp image copy
     umount mnt
-    python3 compact.py copy "$name"
+    python3 compact.py copy "$name" 69632
     zstd -q -19 -f "$name" -o "$out/$name.zst"
 }
 
@@ -178,5 +178,6 @@ log log -n 4096
 seed zlib 20 ,compress-force=zlib -n 4096
 seed lzo 300 ,compress-force=lzo -n 4096
 seed zstd 20 ,compress-force=zstd -n 16384
-seed old 90 '' -n 4096 -O ^no-holes,^skinny-metadata,^extref -R ^free-space-tree
+# The first MiB is never free: what is behind it is looked up.
+START=1048576 seed old 90 '' -n 4096 -O ^no-holes,^skinny-metadata,^extref -R ^free-space-tree
 du -bc "$out"/*.zst | tail -1
