@@ -55,6 +55,7 @@ BlockDriverState *bdrv_new_node(const BlockDriver *drv, const char *filename, in
     bs->file = file;
     co_semaphore_init(&bs->requests, MAX_REQUESTS_IN_FLIGHT);
     co_rwlock_init(&bs->unaligned_writes);
+    co_rwlock_init(&bs->quiet);
     return bs;
 }
 
@@ -64,13 +65,57 @@ BlockDriverState *bdrv_ref(BlockDriverState *bs)
     return bs;
 }
 
+int coroutine_fn bdrv_co_finish(BlockDriverState *bs, GError **errp)
+{
+    int ret = 0;
+
+    if (!bs || bdrv_is_read_only(bs) || bs->finished) {
+        return 0;
+    }
+    if (bs->drv->bdrv_co_finish) {
+        bdrv_co_begin_alone(bs);
+        ret = bs->drv->bdrv_co_finish(bs, errp);
+        bs->finished = true;
+        bdrv_co_end_alone(bs);
+    }
+    int data_ret = bdrv_co_finish(bs->data_file, ret < 0 ? NULL : errp);
+    ret = ret < 0 ? ret : data_ret;
+    int file_ret = bdrv_co_finish(bs->file, ret < 0 ? NULL : errp);
+    return ret < 0 ? ret : file_ret;
+}
+
+static void coroutine_fn co_finish(void *opaque)
+{
+    BlockDriverState *bs = opaque;
+    g_autoptr(GError) error = NULL;
+
+    if (bdrv_co_finish(bs, &error) < 0) {
+        g_warning("%s: not closed properly: %s", bs->filename,
+                  error ? error->message : "unknown reason");
+    }
+}
+
+/* What is still to be written, is, before the node goes. */
+static void finish(BlockDriverState *bs)
+{
+    if (!bs->drv->bdrv_co_finish || bs->finished || bdrv_is_read_only(bs)) {
+        return;
+    }
+    if (in_coroutine()) {
+        co_finish(bs);
+    } else if (aio_context_current()) {
+        aio_run(aio_context_current(), co_finish, bs);
+    }
+}
+
 /* Chains are as long as somebody made them: no recursion along backing. */
 void bdrv_unref(BlockDriverState *bs)
 {
-    while (bs && --bs->refcount == 0) {
+    while (bs && bs->refcount == 1) {
         BlockDriverState *backing = bs->backing;
 
         g_assert(bs->in_flight == 0);
+        finish(bs);
         if (bs->drv->bdrv_close) {
             bs->drv->bdrv_close(bs);
         }
@@ -84,6 +129,9 @@ void bdrv_unref(BlockDriverState *bs)
         g_free(bs->opaque);
         g_free(bs);
         bs = backing;
+    }
+    if (bs) {
+        bs->refcount--;
     }
 }
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include "block/block-int.h"
 #include "block/convert.h"
 #include "block/workers.h"
 #include "util/co-lock.h"
@@ -20,6 +21,8 @@ typedef struct Convert {
     BlockBackend *target;
     const ConvertOptions *options;
     Progress *progress;
+    int64_t grain;              /* zeroes count in units of this: a cluster of the target */
+    int64_t piece_bytes;        /* the most that is copied at once */
     CoMutex next_piece;         /* protects the following */
     int64_t next;
     int64_t extent_end;         /* [next, extent_end) is of one kind */
@@ -33,6 +36,13 @@ typedef struct Piece {
     int64_t bytes;
     bool zero;
 } Piece;
+
+/* Bytes of a cluster of the target; 0 if it has none. */
+static int64_t target_cluster(const Convert *c)
+{
+    int64_t bytes = blk_bs(c->target)->limits.opt_transfer;
+    return bytes > 0 && is_pow2(bytes) ? bytes : 0;
+}
 
 static void fail(Convert *c, BlockBackend *blk, const char *what, int64_t offset, int err)
 {
@@ -53,13 +63,13 @@ static void fail(Convert *c, BlockBackend *blk, const char *what, int64_t offset
  * they are many: what is written stays aligned, and whole. */
 static void set_extent(Convert *c, int64_t offset, int64_t end, bool zero)
 {
-    int64_t first = round_up_pow2(offset, ZERO_DETECTION_BYTES);
-    int64_t last = round_down_pow2(end, ZERO_DETECTION_BYTES);
+    int64_t first = round_up_pow2(offset, c->grain);
+    int64_t last = round_down_pow2(end, c->grain);
 
     if (end == blk_length(c->src)) {
         last = end;
     }
-    if (!zero || last - first < ZERO_EXTENT_MIN_BYTES) {
+    if (!zero || last - first < MAX(ZERO_EXTENT_MIN_BYTES, c->grain)) {
         c->extent_is_zero = false;
         c->extent_end = end;
     } else if (offset < first) {
@@ -107,11 +117,11 @@ static bool coroutine_fn co_next_piece(Convert *c, Piece *piece)
         }
         int64_t n = c->extent_end - c->next;
         if (!is_unbounded(c, piece)) {
-            n = MIN(n, PIECE_BYTES_MAX - piece->bytes);
+            n = MIN(n, c->piece_bytes - piece->bytes);
         }
         piece->bytes += n;
         c->next += n;
-        if (!is_unbounded(c, piece) && piece->bytes == PIECE_BYTES_MAX) {
+        if (!is_unbounded(c, piece) && piece->bytes == c->piece_bytes) {
             break;
         }
     }
@@ -128,9 +138,10 @@ static int coroutine_fn co_write_zeroes(Convert *c, int64_t offset, int64_t byte
 static int coroutine_fn co_write_data(Convert *c, const Piece *piece, const IOVector *data,
                                       int64_t pos, int64_t bytes)
 {
-    return blk_co_pwritev(c->target, piece->offset + pos, bytes, data, pos,
-                          c->options->target_is_zero ? BDRV_REQ_FIRST_WRITE
-                                                     : BDRV_REQ_NONE);
+    BdrvRequestFlags flags = (c->options->target_is_zero ? BDRV_REQ_FIRST_WRITE : 0) |
+                             (c->options->compressed ? BDRV_REQ_WRITE_COMPRESSED : 0);
+
+    return blk_co_pwritev(c->target, piece->offset + pos, bytes, data, pos, flags);
 }
 
 /* Where in the buffers of a piece zeroes are looked for. */
@@ -182,8 +193,8 @@ static int64_t zero_run(Scan *scan, const Piece *piece, int64_t pos, int64_t gra
 /* Writes data without the runs of zeroes that are long enough to be left out. */
 static int coroutine_fn co_write_sparse(Convert *c, const Piece *piece, const IOVector *data)
 {
-    int64_t sparse = c->options->sparse_bytes;
-    int64_t grain = MIN(sparse, (int64_t)ZERO_DETECTION_BYTES);
+    int64_t sparse = MAX(c->options->sparse_bytes, target_cluster(c));
+    int64_t grain = MIN(sparse, c->grain);
     int64_t data_start = 0;
     Scan scan = { data->iov, 0 };
     int ret = 0;
@@ -275,7 +286,7 @@ static bool coroutine_fn co_copy_piece(Convert *c, const Piece *piece, uint8_t *
 static void coroutine_fn co_convert_worker(void *opaque)
 {
     Convert *c = opaque;
-    uint8_t *buf = aligned_alloc(BUFFER_ALIGNMENT, PIECE_BYTES_MAX);
+    uint8_t *buf = aligned_alloc(BUFFER_ALIGNMENT, c->piece_bytes);
     bool more = buf != NULL;
     Piece piece;
 
@@ -304,6 +315,8 @@ bool coroutine_fn convert_co_copy(BlockBackend *src, BlockBackend *target,
                     G_GINT64_FORMAT, blk_name(target), blk_length(target), blk_length(src));
         return false;
     }
+    c.grain = MAX(target_cluster(&c), ZERO_DETECTION_BYTES);
+    c.piece_bytes = MAX(PIECE_BYTES_MAX, c.grain);
     progress_set_total(progress, blk_length(src));
     co_mutex_init(&c.next_piece);
     co_run_workers(workers, co_convert_worker, &c);

@@ -262,10 +262,16 @@ static void add_finding(const char *text, void *opaque)
 }
 
 static int coroutine_fn engram_co_check_image(BlockDriverState *bs, ImageCheck *check,
-                                              GError **errp)
+                                              unsigned fix, GError **errp)
 {
     EngramCheckResult result;
     GError *error = NULL;
+
+    if (fix) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                    "This image format does not support repairs");
+        return -ENOTSUP;
+    }
 
     if (!engram_co_check(bs->file, NULL, add_finding, bs, &result, &error)) {
         int ret = error_to_errno(error);
@@ -368,6 +374,7 @@ static BlockDriver bdrv_engram = {
     .bdrv_unpin             = engram_unpin,
     .bdrv_co_block_status   = engram_co_block_status,
     .bdrv_co_get_info       = engram_co_get_info,
+    .owns_file              = true,
     .bdrv_co_check          = engram_co_check_image,
     .bdrv_co_load_snapshot  = engram_co_load_snapshot,
     .bdrv_set_salvage       = engram_set_salvage,

@@ -22,40 +22,43 @@ typedef struct NewFile {
     PreallocMode preallocation;
 } NewFile;
 
-static bool coroutine_fn co_write_zeroes(const NewFile *f, GError **errp)
+static int coroutine_fn co_write_zeroes(int fd, int64_t offset, int64_t bytes)
 {
     void *zeroes = aligned_alloc(BUFFER_ALIGNMENT, ZEROES_BYTES);
-    int err = zeroes ? 0 : ENOMEM;
+    int ret = zeroes ? 0 : -ENOMEM;
 
     if (zeroes) {
         memset(zeroes, 0, ZEROES_BYTES);
     }
-    for (int64_t done = 0; !err && done < f->length;) {
-        struct iovec iov = { zeroes, MIN(f->length - done, ZEROES_BYTES) };
-        ssize_t n = aio_co_pwritev(f->fd, &iov, 1, done);
-        err = n < 0 ? -n : n == 0 ? ENOSPC : 0;
+    for (int64_t done = 0; ret == 0 && done < bytes;) {
+        struct iovec iov = { zeroes, MIN(bytes - done, ZEROES_BYTES) };
+        ssize_t n = aio_co_pwritev(fd, &iov, 1, offset + done);
+        ret = n < 0 ? n : n == 0 ? -ENOSPC : 0;
         done += n;
     }
     free(zeroes);
-    if (err) {
-        error_set_errno(errp, err, "'%s': cannot write %" G_GINT64_FORMAT " zeroes", f->path,
-                        f->length);
-    }
-    return !err;
+    return ret;
 }
 
-static bool coroutine_fn co_preallocate(const NewFile *f, GError **errp)
+bool coroutine_fn file_co_preallocate(int fd, const char *path, int64_t offset,
+                                      int64_t bytes, PreallocMode preallocation,
+                                      GError **errp)
 {
-    if (f->preallocation == PREALLOC_MODE_OFF || f->length == 0) {
-        return true;
+    int ret = 0;
+
+    if (preallocation == PREALLOC_MODE_METADATA) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "'%s': Unsupported preallocation mode 'metadata'", path);
+        return false;
     }
-    if (f->preallocation == PREALLOC_MODE_FULL) {
-        return co_write_zeroes(f, errp);
+    if (bytes > 0 && preallocation == PREALLOC_MODE_FULL) {
+        ret = co_write_zeroes(fd, offset, bytes);
+    } else if (bytes > 0 && preallocation == PREALLOC_MODE_FALLOC) {
+        ret = aio_co_fallocate(fd, 0, offset, bytes);
     }
-    int ret = aio_co_fallocate(f->fd, 0, 0, f->length);
     if (ret < 0) {
-        error_set_errno(errp, -ret, "'%s': cannot allocate %" G_GINT64_FORMAT " bytes",
-                        f->path, f->length);
+        error_set_errno(errp, -ret, "'%s': cannot allocate %" G_GINT64_FORMAT " bytes", path,
+                        bytes);
     }
     return ret >= 0;
 }
@@ -67,7 +70,7 @@ static bool coroutine_fn co_prepare_file(const NewFile *f, GError **errp)
                         " bytes", f->path, f->length);
         return false;
     }
-    return co_preallocate(f, errp);
+    return file_co_preallocate(f->fd, f->path, 0, f->length, f->preallocation, errp);
 }
 
 static bool prepare_device(const NewFile *f, GError **errp)
@@ -130,11 +133,13 @@ int coroutine_fn file_co_create(const char *filename, int64_t length, const char
             options->has_preallocation ? options->preallocation : PREALLOC_MODE_OFF,
     };
     bool ok = open_new(&f, &st, &created, errp);
+    ok = ok && file_lock(f.fd, path, BDRV_PERM_WRITE | BDRV_PERM_RESIZE, BDRV_PERM_RESIZE,
+                         errp);
     if (ok) {
         ok = S_ISREG(st.st_mode) ? co_prepare_file(&f, errp) : prepare_device(&f, errp);
-        if (!ok && created) {
-            remove_created(path);
-        }
+    }
+    if (!ok && created && f.fd >= 0) {
+        remove_created(path);
     }
     if (f.fd >= 0) {
         close(f.fd);

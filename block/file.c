@@ -111,6 +111,33 @@ static bool is_on_ext4(int fd)
     return fstatfs(fd, &fs) == 0 && fs.f_type == EXT4_SUPER_MAGIC;
 }
 
+static bool is_write_refused(const GError *error)
+{
+    return g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_ACCES) ||
+           g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_PERM) ||
+           g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_ROFS);
+}
+
+/* For writing if that is wanted and allowed; for reading only, if that will do. */
+static bool open_as_allowed(BlockDriverState *bs, int open_flags, struct stat *st,
+                            GError **errp)
+{
+    FileState *s = bs->opaque;
+    g_autoptr(GError) error = NULL;
+
+    if (file_open_descriptor(bs->filename, open_flags, &s->fd, st, &error)) {
+        return true;
+    }
+    if ((bs->open_flags & BDRV_O_RDWR) && (bs->open_flags & BDRV_O_AUTO_RDONLY) &&
+        is_write_refused(error)) {
+        bs->open_flags &= ~BDRV_O_RDWR;
+        return file_open_descriptor(bs->filename, (open_flags & ~O_ACCMODE) | O_RDONLY,
+                                    &s->fd, st, errp);
+    }
+    g_propagate_error(errp, g_steal_pointer(&error));
+    return false;
+}
+
 static int coroutine_fn file_co_open(BlockDriverState *bs, const BlockdevOptions *options,
                                      int flags, GError **errp)
 {
@@ -121,7 +148,7 @@ static int coroutine_fn file_co_open(BlockDriverState *bs, const BlockdevOptions
     if (flags & BDRV_O_NOCACHE) {
         open_flags |= O_DIRECT;
     }
-    if (!file_open_descriptor(bs->filename, open_flags, &s->fd, &st, errp)) {
+    if (!open_as_allowed(bs, open_flags, &st, errp)) {
         return -EINVAL;
     }
     s->is_device = S_ISBLK(st.st_mode);
@@ -291,7 +318,7 @@ static int coroutine_fn file_co_pwrite_zeroes(BlockDriverState *bs, int64_t offs
 static int coroutine_fn file_co_flush(BlockDriverState *bs)
 {
     FileState *s = bs->opaque;
-    int ret = aio_co_fdatasync(s->fd);
+    int ret = bdrv_wants_flush(bs) ? aio_co_fdatasync(s->fd) : 0;
 
     if (ret < 0) {
         GError *error = NULL;
@@ -301,10 +328,27 @@ static int coroutine_fn file_co_flush(BlockDriverState *bs)
     return ret;
 }
 
-static int coroutine_fn file_co_truncate(BlockDriverState *bs, int64_t length,
-                                         GError **errp)
+/* What does not matter any more need not take space. */
+static int coroutine_fn file_co_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes)
+{
+    int ret = file_co_punch_hole(bs, offset, bytes);
+
+    forget_extent(bs->opaque);
+    return ret;
+}
+
+static bool file_set_permissions(BlockDriverState *bs, unsigned used, unsigned unshared,
+                                 GError **errp)
 {
     FileState *s = bs->opaque;
+    return file_lock(s->fd, bs->filename, used, unshared, errp);
+}
+
+static int coroutine_fn file_co_truncate(BlockDriverState *bs, int64_t length,
+                                         PreallocMode preallocation, GError **errp)
+{
+    FileState *s = bs->opaque;
+    int64_t old_length = bs->total_bytes;
 
     forget_extent(s);
     if (s->is_device) {
@@ -321,6 +365,12 @@ static int coroutine_fn file_co_truncate(BlockDriverState *bs, int64_t length,
         error_set_errno(errp, err, "%s: cannot set the length to %" G_GINT64_FORMAT
                         " bytes", bs->filename, length);
         return -err;
+    }
+    if (length > old_length &&
+        !file_co_preallocate(s->fd, bs->filename, old_length, length - old_length,
+                             preallocation, errp)) {
+        /* What was there is all that is to be left of the attempt. */
+        return ftruncate(s->fd, old_length) < 0 ? -errno : -ENOSPC;
     }
     return 0;
 }
@@ -396,6 +446,8 @@ static BlockDriver bdrv_file_driver = {
     .bdrv_co_pwritev        = file_co_pwritev,
     .bdrv_co_pwrite_zeroes  = file_co_pwrite_zeroes,
     .bdrv_co_flush          = file_co_flush,
+    .bdrv_co_pdiscard       = file_co_pdiscard,
+    .bdrv_set_permissions   = file_set_permissions,
     .bdrv_co_truncate       = file_co_truncate,
     .bdrv_co_block_status   = file_co_block_status,
     .bdrv_co_allocated_size = file_co_allocated_size,

@@ -74,7 +74,7 @@ GPtrArray *bdrv_take_findings(BlockDriverState *bs)
     return g_steal_pointer(&bs->findings);
 }
 
-ImageCheck *coroutine_fn bdrv_co_check(BlockDriverState *bs, GError **errp)
+ImageCheck *coroutine_fn bdrv_co_check(BlockDriverState *bs, unsigned fix, GError **errp)
 {
     g_autoptr(ImageCheck) check = image_check_new0();
 
@@ -83,13 +83,72 @@ ImageCheck *coroutine_fn bdrv_co_check(BlockDriverState *bs, GError **errp)
                     "This image format does not support checks");
         return NULL;
     }
+    if (fix && !bdrv_check_writable(bs, "cannot be repaired", errp)) {
+        return NULL;
+    }
     g_clear_pointer(&bs->findings, g_ptr_array_unref);
     check->filename = g_strdup(bs->filename);
     check->format = g_strdup(bs->drv->format_name);
-    if (bs->drv->bdrv_co_check(bs, check, errp) < 0) {
-        return NULL;
+    bdrv_co_begin_alone(bs);
+    int ret = bs->drv->bdrv_co_check(bs, check, fix, errp);
+    bdrv_co_end_alone(bs);
+    return ret < 0 ? NULL : g_steal_pointer(&check);
+}
+
+typedef int coroutine_fn SnapshotFunc(BlockDriverState *bs, const char *name, GError **errp);
+
+static int coroutine_fn co_change_snapshots(BlockDriverState *bs, SnapshotFunc *func,
+                                            const char *name, GError **errp)
+{
+    if (!func) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                    "%s: images of format %s have no internal snapshots", bs->filename,
+                    bs->drv->format_name);
+        return -ENOTSUP;
     }
-    return g_steal_pointer(&check);
+    if (!bdrv_check_writable(bs, "snapshots cannot be changed", errp)) {
+        return -EROFS;
+    }
+    bdrv_co_begin_alone(bs);
+    int ret = func(bs, name, errp);
+    bdrv_co_end_alone(bs);
+    return ret;
+}
+
+int coroutine_fn bdrv_co_snapshot_create(BlockDriverState *bs, const char *name,
+                                         GError **errp)
+{
+    return co_change_snapshots(bs, bs->drv->bdrv_co_snapshot_create, name, errp);
+}
+
+int coroutine_fn bdrv_co_snapshot_goto(BlockDriverState *bs, const char *id_or_name,
+                                       GError **errp)
+{
+    return co_change_snapshots(bs, bs->drv->bdrv_co_snapshot_goto, id_or_name, errp);
+}
+
+int coroutine_fn bdrv_co_snapshot_delete(BlockDriverState *bs, const char *id_or_name,
+                                         GError **errp)
+{
+    return co_change_snapshots(bs, bs->drv->bdrv_co_snapshot_delete, id_or_name, errp);
+}
+
+int coroutine_fn bdrv_co_change_backing(BlockDriverState *bs, const char *filename,
+                                        const char *format, GError **errp)
+{
+    if (!bs->drv->bdrv_co_change_backing) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                    "%s: the backing file of images of format %s cannot be changed",
+                    bs->filename, bs->drv->format_name);
+        return -ENOTSUP;
+    }
+    if (!bdrv_check_writable(bs, "the backing file cannot be changed", errp)) {
+        return -EROFS;
+    }
+    bdrv_co_begin_alone(bs);
+    int ret = bs->drv->bdrv_co_change_backing(bs, filename, format, errp);
+    bdrv_co_end_alone(bs);
+    return ret;
 }
 
 int coroutine_fn bdrv_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,

@@ -20,11 +20,25 @@ static void coroutine_fn begin_request(BlockDriverState *bs)
 {
     bs->in_flight++;
     co_semaphore_acquire(&bs->requests, 1);
+    co_rwlock_rdlock(&bs->quiet);
 }
 
-static void end_request(BlockDriverState *bs)
+static void coroutine_fn end_request(BlockDriverState *bs)
 {
+    co_rwlock_unlock(&bs->quiet);
     co_semaphore_release(&bs->requests, 1);
+    bs->in_flight--;
+}
+
+void coroutine_fn bdrv_co_begin_alone(BlockDriverState *bs)
+{
+    bs->in_flight++;
+    co_rwlock_wrlock(&bs->quiet);
+}
+
+void coroutine_fn bdrv_co_end_alone(BlockDriverState *bs)
+{
+    co_rwlock_unlock(&bs->quiet);
     bs->in_flight--;
 }
 
@@ -263,7 +277,7 @@ static int64_t coroutine_fn write_bounced(const Request *r, int64_t offset, int6
     }
     int64_t end = MAX(bs->total_bytes, offset + b.used);
     if (ret >= 0 && b.start + b.len > end && bs->drv->bdrv_co_truncate) {
-        ret = bs->drv->bdrv_co_truncate(bs, end, NULL);
+        ret = bs->drv->bdrv_co_truncate(bs, end, PREALLOC_MODE_OFF, NULL);
     }
     free(b.buf);
     return ret < 0 ? ret : b.used;
@@ -303,7 +317,31 @@ static int check_write(BlockDriverState *bs, int64_t offset, int64_t bytes)
     if (!bs->drv->is_protocol && !range_fits(offset, bytes, bs->total_bytes)) {
         return -EINVAL;
     }
+    if (bs->finished) {
+        return -ESHUTDOWN;
+    }
     return bs->drv->bdrv_co_pwritev ? 0 : -ENOTSUP;
+}
+
+/* Compressed data is the driver's business as it is: nothing is bounced or split. */
+static int coroutine_fn write_compressed(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                         const IOVector *iov, size_t iov_offset,
+                                         BdrvRequestFlags flags)
+{
+    int64_t cluster = bs->limits.opt_transfer;
+
+    if (!bs->drv->bdrv_co_pwritev_compressed) {
+        return -ENOTSUP;
+    }
+    if (offset % cluster || (bytes % cluster && offset + bytes != bs->total_bytes)) {
+        return -EINVAL;
+    }
+    begin_request(bs);
+    int ret = bs->drv->bdrv_co_pwritev_compressed(
+        bs, offset, bytes, iov, iov_offset,
+        flags & ~(BDRV_REQ_FUA | BDRV_REQ_WRITE_COMPRESSED));
+    end_request(bs);
+    return ret < 0 || !(flags & BDRV_REQ_FUA) ? ret : bdrv_co_flush(bs);
 }
 
 /* Writes that change parts of blocks have the node to themselves. */
@@ -343,6 +381,9 @@ int coroutine_fn bdrv_co_pwritev(BlockDriverState *bs, int64_t offset, int64_t b
     int ret = check_write(bs, offset, bytes);
     if (ret < 0 || bytes == 0) {
         return ret;
+    }
+    if (flags & BDRV_REQ_WRITE_COMPRESSED) {
+        return write_compressed(bs, offset, bytes, iov, iov_offset, flags);
     }
     begin_write(bs, offset, bytes);
     ret = write_aligned(&r, offset, bytes, iov_offset);
@@ -418,6 +459,28 @@ int coroutine_fn bdrv_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
     return end_write(bs, ret, flags);
 }
 
+int coroutine_fn bdrv_co_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes)
+{
+    uint32_t align = bs->limits.request_alignment;
+
+    if (!arguments_ok(offset, bytes, NULL, 0)) {
+        return -EINVAL;
+    }
+    int ret = check_write(bs, offset, bytes);
+    int64_t end = MIN(offset + bytes, bs->total_bytes);
+    int64_t first = round_up_pow2(MIN(offset, end), align);
+    if (end % align && end < bs->total_bytes) {
+        end = round_down_pow2(end, align);
+    }
+    if (ret < 0 || first >= end || !bs->drv->bdrv_co_pdiscard) {
+        return ret;
+    }
+    begin_request(bs);
+    ret = bs->drv->bdrv_co_pdiscard(bs, first, end - first);
+    end_request(bs);
+    return ret == -ENOTSUP ? 0 : ret;
+}
+
 int coroutine_fn bdrv_co_pin(BlockDriverState *bs, int64_t offset, int64_t bytes,
                              BdrvPin *pin)
 {
@@ -467,7 +530,7 @@ int coroutine_fn bdrv_co_flush(BlockDriverState *bs)
 {
     int ret = 0;
 
-    if (bdrv_is_read_only(bs)) {
+    if (bdrv_is_read_only(bs) || bs->finished) {
         return 0;
     }
     begin_request(bs);
@@ -481,10 +544,24 @@ int coroutine_fn bdrv_co_flush(BlockDriverState *bs)
     return ret < 0 || !bs->file ? ret : bdrv_co_flush(bs->file);
 }
 
-int coroutine_fn bdrv_co_truncate(BlockDriverState *bs, int64_t length, GError **errp)
+bool bdrv_wants_flush(const BlockDriverState *bs)
 {
-    if (bdrv_is_read_only(bs)) {
-        error_set_errno(errp, EROFS, "%s: cannot be resized", bs->filename);
+    return !(bs->open_flags & BDRV_O_NO_FLUSH);
+}
+
+bool bdrv_check_writable(BlockDriverState *bs, const char *what, GError **errp)
+{
+    if (!bdrv_is_read_only(bs) && !bs->finished) {
+        return true;
+    }
+    error_set_errno(errp, EROFS, "%s: %s", bs->filename, what);
+    return false;
+}
+
+int coroutine_fn bdrv_co_truncate(BlockDriverState *bs, int64_t length,
+                                  PreallocMode preallocation, GError **errp)
+{
+    if (!bdrv_check_writable(bs, "cannot be resized", errp)) {
         return -EROFS;
     }
     if (!bs->drv->bdrv_co_truncate) {
@@ -498,11 +575,11 @@ int coroutine_fn bdrv_co_truncate(BlockDriverState *bs, int64_t length, GError *
                     "%s: %" G_GINT64_FORMAT " is no length", bs->filename, length);
         return -EINVAL;
     }
-    begin_request(bs);
-    int ret = bs->drv->bdrv_co_truncate(bs, length, errp);
-    end_request(bs);
+    bdrv_co_begin_alone(bs);
+    int ret = bs->drv->bdrv_co_truncate(bs, length, preallocation, errp);
     if (ret >= 0) {
         bs->total_bytes = length;
     }
+    bdrv_co_end_alone(bs);
     return ret;
 }

@@ -46,11 +46,35 @@ static BlockDriverState *coroutine_fn co_open_file(const char *filename, int fla
                              NULL, errp);
 }
 
+/* Locks the host's file for what drv, on top of it, does to it. */
+static bool set_permissions(BlockDriverState *file, const BlockDriver *drv, int flags,
+                            GError **errp)
+{
+    unsigned used = flags & BDRV_O_NO_IO ? 0 : BDRV_PERM_READ;
+    unsigned unshared = 0;
+
+    if (!file->drv->bdrv_set_permissions) {
+        return true;
+    }
+    if (!bdrv_is_read_only(file)) {
+        used |= BDRV_PERM_WRITE | BDRV_PERM_RESIZE;
+    }
+    if (drv && drv->owns_file && !(flags & BDRV_O_FORCE_SHARE)) {
+        unshared = BDRV_PERM_WRITE | BDRV_PERM_RESIZE;
+    }
+    if (file->drv->bdrv_set_permissions(file, used, unshared, errp)) {
+        return true;
+    }
+    g_prefix_error(errp, "'%s': ", file->filename);
+    return false;
+}
+
 BlockDriverState *coroutine_fn bdrv_co_open_child(BlockDriverState *parent, const char *name,
                                                   int flags, GError **errp)
 {
     g_autofree char *filename = filename_resolve(parent->filename, name);
-    return co_open_file(filename, flags, errp);
+    g_autoptr(BlockDriverState) file = co_open_file(filename, flags, errp);
+    return file && set_permissions(file, NULL, flags, errp) ? g_steal_pointer(&file) : NULL;
 }
 
 typedef struct Probe {
@@ -141,6 +165,12 @@ static BlockDriverState *coroutine_fn co_open_format(BlockDriverState *file,
     if (!drv) {
         return NULL;
     }
+    if (bdrv_is_read_only(file)) {
+        flags &= ~BDRV_O_RDWR;
+    }
+    if (!set_permissions(file, drv, flags, errp)) {
+        return NULL;
+    }
     if (drv->is_protocol) {
         return g_steal_pointer(&owned);
     }
@@ -169,6 +199,9 @@ static BlockDriverState *coroutine_fn co_open_layer(const char *filename, const 
         return co_open_node(options, flags, errp);
     }
     BlockDriverState *file = co_open_file(filename, flags, errp);
+    if (file && (flags & BDRV_O_PROTOCOL) && !set_permissions(file, NULL, flags, errp)) {
+        g_clear_pointer(&file, bdrv_unref);
+    }
     if (!file || (flags & BDRV_O_PROTOCOL)) {
         return file;
     }
@@ -266,7 +299,7 @@ static bool coroutine_fn co_open_chain(BlockDriverState *top, int flags, GError 
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(identity_hash, identity_equal,
                                                        g_free, NULL);
-    int backing_flags = flags & BDRV_O_NOCACHE;
+    int backing_flags = flags & (BDRV_O_NOCACHE | BDRV_O_FORCE_SHARE | BDRV_O_NO_IO);
 
     note_layer(seen, top);
     for (unsigned depth = 1;; depth++) {

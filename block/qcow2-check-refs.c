@@ -142,6 +142,44 @@ bool qcow2_ref_counts_stored_is_one(const Qcow2RefCounts *counts, uint64_t offse
     return chunk && chunk->stored_one[bit / 64] >> bit % 64 & 1;
 }
 
+uint64_t qcow2_ref_counts_clusters(const Qcow2RefCounts *counts)
+{
+    return counts->clusters;
+}
+
+uint64_t qcow2_ref_counts_get(const Qcow2RefCounts *counts, uint64_t cluster)
+{
+    const RefChunk *chunk = cluster / CHUNK_CLUSTERS < counts->n_chunks
+                                ? counts->chunks[cluster / CHUNK_CLUSTERS]
+                                : NULL;
+    return chunk ? chunk->refs[cluster % CHUNK_CLUSTERS] : 0;
+}
+
+static void take_ref(Qcow2RefCounts *counts, uint64_t cluster)
+{
+    if (qcow2_ref_counts_get(counts, cluster)) {
+        chunk_of(counts, cluster)->refs[cluster % CHUNK_CLUSTERS]--;
+    }
+}
+
+void qcow2_ref_counts_forget_refcounts(Qcow2RefCounts *counts)
+{
+    Qcow2State *s = counts->bs->opaque;
+    const Qcow2Header *h = &s->header;
+
+    for (uint64_t i = 0; i < h->refcount_table_clusters; i++) {
+        take_ref(counts, (h->refcount_table_offset >> h->cluster_bits) + i);
+    }
+    for (uint64_t i = 0; i < counts->reader.table_entries; i++) {
+        uint64_t entry = counts->reader.table[i];
+        bool counted = entry && !(entry & (s->cluster_bytes - 1)) &&
+                       entry >> h->cluster_bits < counts->clusters;
+        if (counted) {
+            take_ref(counts, entry >> h->cluster_bits);
+        }
+    }
+}
+
 void qcow2_ref_counts_add_blocks(Qcow2RefCounts *counts)
 {
     Qcow2State *s = counts->bs->opaque;

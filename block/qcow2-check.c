@@ -6,6 +6,7 @@
  * is bounded by the size of the file, whatever the L1 tables say.
  */
 #include "qcow2-check.h"
+#include "qcow2-writer.h"
 
 /* How often L1 tables refer to an L2 table. */
 typedef struct TableUse {
@@ -337,13 +338,14 @@ static void set_presence(ImageCheck *result)
     result->has_compressed_clusters = result->compressed_clusters != 0;
 }
 
-int coroutine_fn qcow2_co_check(BlockDriverState *bs, ImageCheck *result, GError **errp)
+Qcow2RefCounts *coroutine_fn qcow2_co_check_once(BlockDriverState *bs, ImageCheck *result,
+                                                 GError **errp)
 {
     Qcow2State *s = bs->opaque;
     const Qcow2Header *h = &s->header;
     g_autoptr(Qcow2RefCounts) counts = qcow2_ref_counts_co_new(bs, result, errp);
     if (!counts) {
-        return -EINVAL;
+        return NULL;
     }
     g_autoptr(GHashTable) tables =
         g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
@@ -361,6 +363,56 @@ int coroutine_fn qcow2_co_check(BlockDriverState *bs, ImageCheck *result, GError
     co_check_bitmaps(&check);
     qcow2_ref_counts_add_blocks(counts);
     qcow2_ref_counts_co_compare(counts);
+    return g_steal_pointer(&counts);
+}
+
+/* Checks, repairs, and checks what has become of it. */
+static bool coroutine_fn co_check_and_repair(BlockDriverState *bs, ImageCheck *result,
+                                             unsigned fix, GError **errp)
+{
+    g_autoptr(Qcow2RefCounts) counts = qcow2_co_check_once(bs, result, errp);
+
+    if (!counts || !fix) {
+        return counts != NULL;
+    }
+    int64_t corruptions = result->corruptions, leaks = result->leaks;
+    if (((fix & BDRV_CHECK_FIX_ERRORS) && corruptions) ||
+        ((fix & BDRV_CHECK_FIX_LEAKS) && leaks)) {
+        g_clear_pointer(&bs->findings, g_ptr_array_unref);
+        if (qcow2_co_repair(bs, counts, fix, corruptions > 0, errp) < 0) {
+            return false;
+        }
+        result->corruptions = result->leaks = result->check_errors = 0;
+        result->allocated_clusters = result->compressed_clusters = 0;
+        result->fragmented_clusters = 0;
+        g_autoptr(Qcow2RefCounts) after = qcow2_co_check_once(bs, result, errp);
+        if (!after) {
+            return false;
+        }
+        result->corruptions_fixed = MAX(0, corruptions - result->corruptions);
+        result->leaks_fixed = MAX(0, leaks - result->leaks);
+        result->has_corruptions_fixed = result->corruptions_fixed != 0;
+        result->has_leaks_fixed = result->leaks_fixed != 0;
+    }
+    if (result->corruptions || result->check_errors) {
+        return true;
+    }
+    return qcow2_co_mark_sound(bs, errp) >= 0;
+}
+
+int coroutine_fn qcow2_co_check(BlockDriverState *bs, ImageCheck *result, unsigned fix,
+                                GError **errp)
+{
+    Qcow2State *s = bs->opaque;
+    int ret = s->writer ? qcow2_co_write_all(bs) : 0;
+
+    if (ret < 0) {
+        error_set_errno(errp, -ret, "%s: cannot write what is in memory", bdrv_filename(bs));
+        return ret;
+    }
+    if (!co_check_and_repair(bs, result, fix, errp)) {
+        return -EINVAL;
+    }
     set_presence(result);
     return 0;
 }

@@ -3,6 +3,7 @@
  *
  *   qcow2-check.c        the walk over all that refers to clusters
  *   qcow2-check-refs.c   counts of references, and comparing them with the stored ones
+ *   qcow2-repair.c       what is wrong with the stored ones made right
  */
 #ifndef EMBR_BLOCK_QCOW2_CHECK_H
 #define EMBR_BLOCK_QCOW2_CHECK_H
@@ -31,6 +32,25 @@ bool qcow2_ref_counts_stored_is_one(const Qcow2RefCounts *counts, uint64_t offse
 void qcow2_ref_counts_add_blocks(Qcow2RefCounts *counts);
 /* Leaks and corruptions are added to the result, and where the image ends. */
 void coroutine_fn qcow2_ref_counts_co_compare(Qcow2RefCounts *counts);
+
+/* Of what was counted: how many clusters there are, and references to one of them. */
+uint64_t qcow2_ref_counts_clusters(const Qcow2RefCounts *counts);
+uint64_t qcow2_ref_counts_get(const Qcow2RefCounts *counts, uint64_t cluster);
+/* Refcount table and blocks count no more. */
+void qcow2_ref_counts_forget_refcounts(Qcow2RefCounts *counts);
+
+/* One check, nothing repaired.  NULL: it could not be made. */
+Qcow2RefCounts *coroutine_fn qcow2_co_check_once(BlockDriverState *bs, ImageCheck *result,
+                                                 GError **errp);
+
+/* --- qcow2-repair.c --- */
+
+/* Makes what is stored what was counted, as far as fix says; corrupt: something other than
+ * leaks was found. counts are of no use afterwards. */
+int coroutine_fn qcow2_co_repair(BlockDriverState *bs, Qcow2RefCounts *counts, unsigned fix,
+                                 bool corrupt, GError **errp);
+/* Nothing is wrong with the image: the header need not say so any more. */
+int coroutine_fn qcow2_co_mark_sound(BlockDriverState *bs, GError **errp);
 
 /* A corruption found `times` times over. */
 void qcow2_check_corrupt(BlockDriverState *bs, ImageCheck *result, uint64_t times,

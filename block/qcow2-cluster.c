@@ -84,6 +84,7 @@ static const char *decode_standard(BlockDriverState *bs, uint64_t guest_offset,
     }
 
     extent->has_host = has_host;
+    extent->copied = has_host && (entry & QCOW2_COPIED);
     extent->host_offset = has_host ? offset + ((uint64_t)sc << s->subcluster_bits) : 0;
     if (qcow2_has_extended_l2(s)) {
         const char *reason = decode_subclusters(bitmap, has_host, sc, extent, count);
@@ -124,12 +125,12 @@ const char *qcow2_decode_entry(BlockDriverState *bs, uint64_t guest_offset, uint
 static bool continues(const Qcow2Extent *extent, const Qcow2Extent *next)
 {
     return next->type == extent->type && next->type != QCOW2_EXTENT_COMPRESSED &&
-           next->has_host == extent->has_host &&
+           next->has_host == extent->has_host && next->copied == extent->copied &&
            (!next->has_host || next->host_offset == extent->host_offset + extent->bytes);
 }
 
 /* The entry whose index in the table is index; the slice begins at first. */
-static uint64_t slice_entry(const Qcow2State *s, const Qcow2L2Slice *slice, uint64_t first,
+static uint64_t slice_entry(const Qcow2State *s, const Qcow2Slice *slice, uint64_t first,
                             uint64_t index, uint64_t *bitmap)
 {
     const uint8_t *p = slice->data + (index - first) * s->l2_entry_bytes;
@@ -144,6 +145,7 @@ static void note_bad_entry(BlockDriverState *bs, uint64_t guest_offset, uint64_t
     g_autofree char *bits =
         qcow2_has_extended_l2(s) ? g_strdup_printf(" (subclusters 0x%016" PRIx64 ")", bitmap)
                                  : g_strdup("");
+    qcow2_found_corrupt(bs);
     bdrv_note_error(bs, g_error_new(EMBR_ERROR, EMBR_ERROR_CORRUPT,
                                     "%s: L2 entry 0x%016" PRIx64 "%s of guest offset 0x%" PRIx64
                                     ": %s",
@@ -151,7 +153,7 @@ static void note_bad_entry(BlockDriverState *bs, uint64_t guest_offset, uint64_t
 }
 
 /* The extent at offset, as far as it goes in the slice. */
-static int extent_from_slice(BlockDriverState *bs, const Qcow2L2Slice *slice,
+static int extent_from_slice(BlockDriverState *bs, const Qcow2Slice *slice,
                              uint64_t first, uint64_t end, uint64_t offset, uint64_t bytes,
                              Qcow2Extent *extent)
 {
@@ -211,8 +213,8 @@ static void extent_without_table(const Qcow2State *s, uint64_t l1_index, uint64_
                              .bytes = MIN(bytes, (l1_index << shift) - offset) };
 }
 
-static int check_l1_entry(BlockDriverState *bs, uint64_t l1_index, uint64_t entry,
-                          uint64_t guest_offset)
+int qcow2_check_l1_entry(BlockDriverState *bs, uint64_t l1_index, uint64_t entry,
+                         uint64_t guest_offset)
 {
     Qcow2State *s = bs->opaque;
     uint64_t offset = entry & QCOW2_OFFSET_MASK;
@@ -224,12 +226,13 @@ static int check_l1_entry(BlockDriverState *bs, uint64_t l1_index, uint64_t entr
         reason = "the L2 table is not aligned to clusters";
     } else if (offset == 0) {
         reason = "an L2 table in use at offset 0, where the header is";
-    } else if (!range_fits(offset, s->cluster_bytes, bdrv_length(bs->file))) {
+    } else if (!range_fits(offset, s->cluster_bytes, qcow2_file_end(bs))) {
         reason = "the L2 table reaches past the end of the file";
     }
     if (!reason) {
         return 0;
     }
+    qcow2_found_corrupt(bs);
     bdrv_note_error(bs, g_error_new(EMBR_ERROR, EMBR_ERROR_CORRUPT,
                                     "%s: L1 entry %" PRIu64 " (0x%016" PRIx64
                                     ") of guest offset 0x%" PRIx64 ": %s",
@@ -252,24 +255,24 @@ int coroutine_fn qcow2_co_get_extent(BlockDriverState *bs, uint64_t offset, uint
         extent_without_table(s, l1_index, offset, bytes, extent);
         return 0;
     }
-    int ret = check_l1_entry(bs, l1_index, l1_entry, offset);
+    int ret = qcow2_check_l1_entry(bs, l1_index, l1_entry, offset);
     if (ret < 0) {
         return ret;
     }
 
-    size_t slice_bytes = qcow2_l2_cache_slice_bytes(s->l2_cache);
+    size_t slice_bytes = qcow2_cache_slice_bytes(s->l2_cache);
     uint64_t per_slice = slice_bytes / s->l2_entry_bytes;
     uint64_t l2_index = offset >> s->header.cluster_bits & ((UINT64_C(1) << s->l2_bits) - 1);
     uint64_t first = round_down_pow2(l2_index, per_slice);
-    Qcow2L2Slice *slice;
+    Qcow2Slice *slice;
 
-    ret = qcow2_l2_cache_co_get(s->l2_cache, bs->file,
+    ret = qcow2_cache_co_get(s->l2_cache, bs->file,
                                 (l1_entry & QCOW2_OFFSET_MASK) + first * s->l2_entry_bytes,
                                 &slice);
     if (ret < 0) {
         return ret;
     }
     ret = extent_from_slice(bs, slice, first, first + per_slice, offset, bytes, extent);
-    qcow2_l2_cache_put(s->l2_cache, slice);
+    qcow2_cache_put(slice);
     return ret;
 }

@@ -21,6 +21,7 @@ typedef struct CachedCluster {
     uint64_t host_offset;
     unsigned pins;
     bool loading;
+    bool dropped;                   /* no longer in the cache */
     int ret;
     CoQueue waiters;
     GList lru_link;
@@ -65,6 +66,29 @@ void qcow2_compressed_cache_free(Qcow2CompressedCache *cache)
     }
     g_hash_table_unref(cache->clusters);
     g_free(cache);
+}
+
+static void release(CachedCluster *cluster)
+{
+    if (cluster->dropped && cluster->pins == 0) {
+        g_free(cluster);
+    }
+}
+
+void qcow2_compressed_cache_drop(Qcow2CompressedCache *cache, uint64_t offset,
+                                 uint64_t bytes)
+{
+    GList *next;
+
+    for (GList *link = cache->lru.head; link; link = next) {
+        CachedCluster *cluster = link->data;
+        next = link->next;
+        if (cluster->host_offset >= offset && cluster->host_offset - offset < bytes) {
+            drop(cache, cluster);
+            cluster->dropped = true;
+            release(cluster);
+        }
+    }
 }
 
 /* A run that is decompressed into flat memory by one thread. */
@@ -204,9 +228,7 @@ static CachedCluster *make_room(Qcow2CompressedCache *cache)
 static void unpin(CachedCluster *cluster)
 {
     cluster->pins--;
-    if (cluster->ret < 0 && cluster->pins == 0) {
-        g_free(cluster);
-    }
+    release(cluster);
 }
 
 /* The decompressed cluster, pinned. */
@@ -241,8 +263,9 @@ static CachedCluster *coroutine_fn get_cluster(BlockDriverState *bs, uint64_t gu
                              round_down_pow2(guest_offset, s->cluster_bytes), extent);
     cluster->ret = inflate_run(bs, &run, cluster->data);
     cluster->loading = false;
-    if (cluster->ret < 0) {
+    if (cluster->ret < 0 && !cluster->dropped) {
         drop(cache, cluster);
+        cluster->dropped = true;
     }
     co_queue_all(&cluster->waiters);
     return cluster;

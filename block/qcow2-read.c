@@ -2,7 +2,7 @@
  * Reading: a request is cut into extents; neighbours in the file are read at
  * once, and what lies scattered is read by several coroutines.
  */
-#include "qcow2.h"
+#include "qcow2-writer.h"
 
 enum { READ_TASKS = 8 };
 
@@ -173,6 +173,7 @@ int coroutine_fn qcow2_co_preadv(BlockDriverState *bs, int64_t offset, int64_t b
 {
     ReadGroup group = { 0 };
     ReadTask task = { .bs = bs, .iov = iov };
+    uint64_t epoch = qcow2_read_begin(bs->opaque);
     uint64_t pos = offset, end = offset + bytes;
     int ret = 0;
 
@@ -197,5 +198,6 @@ int coroutine_fn qcow2_co_preadv(BlockDriverState *bs, int64_t offset, int64_t b
     }
     g_free(task.run);
     wait_for_tasks(&group, 0);
+    qcow2_read_end(bs->opaque, epoch);
     return ret < 0 ? ret : group.ret;
 }

@@ -59,9 +59,22 @@ int coroutine_fn qcow2_refcount_co_load(Qcow2RefcountReader *reader, uint64_t in
 uint64_t qcow2_refcount_get(const Qcow2RefcountReader *reader, uint64_t i)
 {
     Qcow2State *s = reader->bs->opaque;
-    const uint8_t *block = reader->block;
-    unsigned order = s->header.refcount_order;
+    return qcow2_refcount_load(reader->block, s->header.refcount_order, i);
+}
 
+/* Where count i, of fewer than 8 bits, is in its byte. */
+static unsigned bit_shift(unsigned order, uint64_t i)
+{
+    return (i & ((1u << (3 - order)) - 1)) << order;
+}
+
+static unsigned bit_mask(unsigned order)
+{
+    return (1u << (1u << order)) - 1;
+}
+
+uint64_t qcow2_refcount_load(const uint8_t *block, unsigned order, uint64_t i)
+{
     switch (order) {
     case 6:
         return be64_load(block + i * 8);
@@ -71,10 +84,35 @@ uint64_t qcow2_refcount_get(const Qcow2RefcountReader *reader, uint64_t i)
         return be16_load(block + i * 2);
     case 3:
         return block[i];
+    default:
+        return block[i >> (3 - order)] >> bit_shift(order, i) & bit_mask(order);
+    }
+}
+
+void qcow2_refcount_store(uint8_t *block, unsigned order, uint64_t i, uint64_t value)
+{
+    switch (order) {
+    case 6:
+        be64_store(block + i * 8, value);
+        break;
+    case 5:
+        be32_store(block + i * 4, value);
+        break;
+    case 4:
+        be16_store(block + i * 2, value);
+        break;
+    case 3:
+        block[i] = value;
+        break;
     default: {
-        unsigned per_byte_bits = 3 - order;
-        unsigned shift = (i & ((1u << per_byte_bits) - 1)) << order;
-        return block[i >> per_byte_bits] >> shift & ((1u << (1u << order)) - 1);
+        uint8_t *byte = block + (i >> (3 - order));
+        unsigned shift = bit_shift(order, i);
+        *byte = (*byte & ~(bit_mask(order) << shift)) | value << shift;
     }
     }
+}
+
+uint64_t qcow2_refcount_max(unsigned order)
+{
+    return order == 6 ? UINT64_MAX : (UINT64_C(1) << (1u << order)) - 1;
 }

@@ -1,9 +1,7 @@
 /*
- * The qcow2 format driver, for reading.
+ * The qcow2 format driver.
  */
-#include "qcow2.h"
-
-#include "qapi/qapi-types.h"
+#include "qcow2-writer.h"
 
 enum {
     L2_SLICE_BYTES = 16 << 10,
@@ -125,7 +123,7 @@ static void make_caches(BlockDriverState *bs, const BlockdevOptionsQcow2 *option
     uint64_t bytes = options && options->has_l2_cache_size ? options->l2_cache_size
                                                            : L2_CACHE_DEFAULT_BYTES;
 
-    s->l2_cache = qcow2_l2_cache_new(MIN(s->cluster_bytes, L2_SLICE_BYTES),
+    s->l2_cache = qcow2_cache_new(MIN(s->cluster_bytes, L2_SLICE_BYTES),
                                      MIN(bytes, whole_disk));
     s->compressed = qcow2_compressed_cache_new(s->cluster_bytes);
 }
@@ -149,7 +147,12 @@ static int coroutine_fn qcow2_co_open(BlockDriverState *bs, const BlockdevOption
         return -EINVAL;
     }
     make_caches(bs, own);
-    return 0;
+    return bdrv_is_read_only(bs) ? 0 : qcow2_co_writer_open(bs, errp);
+}
+
+static bool qcow2_has_zero_init(BlockDriverState *bs)
+{
+    return bdrv_has_zero_init(qcow2_data_node(bs));
 }
 
 static void qcow2_close(BlockDriverState *bs)
@@ -158,20 +161,32 @@ static void qcow2_close(BlockDriverState *bs)
 
     qcow2_header_clear(&s->header);
     g_clear_pointer(&s->l1_table, g_free);
-    g_clear_pointer(&s->l2_cache, qcow2_l2_cache_free);
+    g_clear_pointer(&s->l2_cache, qcow2_cache_free);
     g_clear_pointer(&s->compressed, qcow2_compressed_cache_free);
+    g_clear_pointer(&s->writer, qcow2_writer_free);
 }
 
 static BlockDriver bdrv_qcow2 = {
     .format_name = "qcow2",
     .instance_size = sizeof(Qcow2State),
+    .owns_file = true,
+    .has_backing = true,
     .bdrv_probe = qcow2_probe,
     .bdrv_co_open = qcow2_co_open,
     .bdrv_close = qcow2_close,
     .bdrv_co_preadv = qcow2_co_preadv,
+    .bdrv_co_pwritev = qcow2_co_pwritev,
+    .bdrv_co_pwritev_compressed = qcow2_co_pwritev_compressed,
+    .bdrv_co_pwrite_zeroes = qcow2_co_pwrite_zeroes,
+    .bdrv_co_pdiscard = qcow2_co_pdiscard,
+    .bdrv_co_flush = qcow2_co_flush,
+    .bdrv_co_truncate = qcow2_co_truncate,
+    .bdrv_co_finish = qcow2_co_finish,
     .bdrv_co_block_status = qcow2_co_block_status,
+    .bdrv_has_zero_init = qcow2_has_zero_init,
     .bdrv_co_get_info = qcow2_co_get_info,
     .bdrv_co_check = qcow2_co_check,
     .bdrv_co_load_snapshot = qcow2_co_load_snapshot,
+    .bdrv_co_create = qcow2_co_create,
 };
 block_init(bdrv_qcow2);

@@ -56,8 +56,9 @@ size_t qcow2_header_bytes_wanted(const uint8_t *buf, size_t len);
 void qcow2_header_clear(Qcow2Header *header);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Qcow2Header, qcow2_header_clear)
 
-typedef struct Qcow2L2Cache Qcow2L2Cache;
+typedef struct Qcow2Cache Qcow2Cache;
 typedef struct Qcow2CompressedCache Qcow2CompressedCache;
+typedef struct Qcow2Writer Qcow2Writer;
 
 typedef struct Qcow2Snapshot {
     uint64_t l1_table_offset;
@@ -88,9 +89,10 @@ typedef struct Qcow2State {
     unsigned subclusters;           /* of a cluster: 1 or 32 */
     uint64_t *l1_table;             /* of the disk, or the snapshot, that is shown; host order */
     uint32_t l1_size;
-    Qcow2L2Cache *l2_cache;
+    Qcow2Cache *l2_cache;
     Qcow2CompressedCache *compressed;
     Qcow2Preallocated preallocated;
+    Qcow2Writer *writer;            /* NULL: open for reading only */
 } Qcow2State;
 
 static inline bool qcow2_has_extended_l2(const Qcow2State *s)
@@ -98,10 +100,18 @@ static inline bool qcow2_has_extended_l2(const Qcow2State *s)
     return s->header.incompatible_features & QCOW2_INCOMPAT_EXTENDED_L2;
 }
 
+static inline bool qcow2_data_file_is_raw(const Qcow2State *s)
+{
+    return s->header.autoclear_features & QCOW2_AUTOCLEAR_DATA_FILE_RAW;
+}
+
 static inline bool qcow2_has_data_file(const Qcow2State *s)
 {
     return s->header.incompatible_features & QCOW2_INCOMPAT_DATA_FILE;
 }
+
+/* Where the file ends, or will once all that is in memory is written. */
+uint64_t qcow2_file_end(BlockDriverState *bs);
 
 /* The node that holds guest data. */
 static inline BlockDriverState *qcow2_data_node(BlockDriverState *bs)
@@ -117,26 +127,54 @@ uint64_t *coroutine_fn qcow2_co_read_table(BlockDriverState *bs, uint64_t offset
 
 /* --- qcow2-cache.c --- */
 
-/* A slice of an L2 table.  Raw bytes, big-endian. */
-typedef struct Qcow2L2Slice {
+/* A slice of an L2 table or refcount block.  Raw bytes, big-endian. */
+typedef struct Qcow2Slice {
     uint64_t offset;
     unsigned pins;
     bool loading;
+    bool dirty;                     /* changed since it was written, or is being */
+    bool dropped;                   /* no longer in the cache */
     int ret;
     CoQueue waiters;
-    GList lru_link;
+    GList link;
     uint8_t data[];
-} Qcow2L2Slice;
+} Qcow2Slice;
+
+/* A slice as it was when it was to be written. */
+typedef struct Qcow2SliceCopy {
+    Qcow2Slice *slice;              /* pinned */
+    uint8_t data[];
+} Qcow2SliceCopy;
 
 /* max_bytes: of all slices together. */
-Qcow2L2Cache *qcow2_l2_cache_new(size_t slice_bytes, uint64_t max_bytes);
-void qcow2_l2_cache_free(Qcow2L2Cache *cache);
-size_t qcow2_l2_cache_slice_bytes(const Qcow2L2Cache *cache);
+Qcow2Cache *qcow2_cache_new(size_t slice_bytes, uint64_t max_bytes);
+void qcow2_cache_free(Qcow2Cache *cache);
+/* Forgets all, dirty ones too. */
+void qcow2_cache_clear(Qcow2Cache *cache);
+size_t qcow2_cache_slice_bytes(const Qcow2Cache *cache);
 /* The slice at that offset of file, which the caller has checked; pinned until
- * qcow2_l2_cache_put().  Loads it once for all who ask. 0 or -errno. */
-int coroutine_fn qcow2_l2_cache_co_get(Qcow2L2Cache *cache, BlockDriverState *file,
-                                       uint64_t offset, Qcow2L2Slice **slice);
-void qcow2_l2_cache_put(Qcow2L2Cache *cache, Qcow2L2Slice *slice);
+ * qcow2_cache_put().  Loads it once for all who ask. 0 or -errno. */
+int coroutine_fn qcow2_cache_co_get(Qcow2Cache *cache, BlockDriverState *file,
+                                    uint64_t offset, Qcow2Slice **slice);
+void qcow2_cache_put(Qcow2Slice *slice);
+/* A slice of zeroes at a place that was just allocated; dirty, and pinned. */
+Qcow2Slice *qcow2_cache_new_slice(Qcow2Cache *cache, uint64_t offset);
+void qcow2_cache_set_dirty(Qcow2Cache *cache, Qcow2Slice *slice);
+/* Forgets what is in that range of the file, which begins with a slice. */
+void qcow2_cache_drop(Qcow2Cache *cache, uint64_t offset, uint64_t bytes);
+bool qcow2_cache_is_clean(const Qcow2Cache *cache);
+/* So much is dirty that it should be written. */
+bool qcow2_cache_is_crowded(const Qcow2Cache *cache);
+/* Copies of all dirty slices, of Qcow2SliceCopy, in the order of the file; the slices count
+ * as clean. */
+GPtrArray *qcow2_cache_take_dirty(Qcow2Cache *cache);
+int coroutine_fn qcow2_cache_co_write_copies(const Qcow2Cache *cache, BlockDriverState *file,
+                                             const GPtrArray *copies);
+/* Not written: the slices are dirty again. */
+void qcow2_cache_free_copies(Qcow2Cache *cache, GPtrArray *copies, bool written);
+
+/* Something that a sound image has not was found in it: from now on it is not written to. */
+void qcow2_found_corrupt(BlockDriverState *bs);
 
 /* --- qcow2-cluster.c --- */
 
@@ -152,6 +190,7 @@ typedef enum Qcow2ExtentType {
 typedef struct Qcow2Extent {
     Qcow2ExtentType type;
     bool has_host;                  /* space is set aside for it at host_offset */
+    bool copied;                    /* and is this disk's alone */
     uint64_t host_offset;           /* of the first byte; compressed: of the compressed data */
     uint64_t bytes;
     uint32_t compressed_bytes;      /* at most; compressed data ends where it ends */
@@ -164,6 +203,10 @@ typedef struct Qcow2Extent {
 const char *qcow2_decode_entry(BlockDriverState *bs, uint64_t guest_offset, uint64_t entry,
                                uint64_t bitmap, unsigned sc, Qcow2Extent *extent,
                                unsigned *count);
+
+/* 0, or -EIO and a noted error if an L1 entry that is not 0 is no place of an L2 table. */
+int qcow2_check_l1_entry(BlockDriverState *bs, uint64_t l1_index, uint64_t entry,
+                         uint64_t guest_offset);
 
 /* The extent at offset, which lies in the disk; at most bytes of it. Compressed
  * extents end with their cluster. 0 or -errno, with a noted error. */
@@ -186,6 +229,9 @@ typedef struct Qcow2CompressedRun {
 
 Qcow2CompressedCache *qcow2_compressed_cache_new(uint32_t cluster_bytes);
 void qcow2_compressed_cache_free(Qcow2CompressedCache *cache);
+/* Forgets what was stored in that range of the file. */
+void qcow2_compressed_cache_drop(Qcow2CompressedCache *cache, uint64_t offset,
+                                 uint64_t bytes);
 
 /* True if the cluster may join the run, which then has it. */
 bool qcow2_compressed_run_add(Qcow2CompressedRun *run, uint32_t cluster_bytes,
@@ -240,7 +286,8 @@ GPtrArray *coroutine_fn qcow2_co_read_bitmaps(BlockDriverState *bs, GError **err
 /* --- qcow2-info.c, qcow2-check.c --- */
 
 int coroutine_fn qcow2_co_get_info(BlockDriverState *bs, ImageInfo *info, GError **errp);
-int coroutine_fn qcow2_co_check(BlockDriverState *bs, ImageCheck *result, GError **errp);
+int coroutine_fn qcow2_co_check(BlockDriverState *bs, ImageCheck *result, unsigned fix,
+                                GError **errp);
 
 /* --- qcow2-refcount.c --- */
 
@@ -263,5 +310,10 @@ bool qcow2_refcount_block_usable(const Qcow2RefcountReader *reader, uint64_t ind
 /* Makes the block current: its counts can then be had. 0 or -errno. */
 int coroutine_fn qcow2_refcount_co_load(Qcow2RefcountReader *reader, uint64_t index);
 uint64_t qcow2_refcount_get(const Qcow2RefcountReader *reader, uint64_t index_in_block);
+
+/* Count i of a block; each has 1 << order bits. */
+uint64_t qcow2_refcount_load(const uint8_t *block, unsigned order, uint64_t i);
+void qcow2_refcount_store(uint8_t *block, unsigned order, uint64_t i, uint64_t value);
+uint64_t qcow2_refcount_max(unsigned order);
 
 #endif

@@ -9,6 +9,7 @@ enum { SECTOR_BYTES = 512 };
 
 typedef struct RawState {
     int64_t offset;         /* of the disk in the file */
+    bool has_size;          /* it was said how much of the file it is */
 } RawState;
 
 /* The fallback: fits any content, worse than any format that knows its own. */
@@ -47,6 +48,7 @@ static int coroutine_fn raw_co_open(BlockDriverState *bs, const BlockdevOptions 
                     " bytes)", bs->filename, raw->size, offset, SECTOR_BYTES, length);
         return -EINVAL;
     }
+    s->has_size = true;
     bs->total_bytes = raw->size;
     return 0;
 }
@@ -74,10 +76,23 @@ static int coroutine_fn raw_co_pwrite_zeroes(BlockDriverState *bs, int64_t offse
     return bdrv_co_pwrite_zeroes(bs->file, s->offset + offset, bytes, flags);
 }
 
-static int coroutine_fn raw_co_truncate(BlockDriverState *bs, int64_t length, GError **errp)
+static int coroutine_fn raw_co_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
     RawState *s = bs->opaque;
-    return bdrv_co_truncate(bs->file, s->offset + length, errp);
+    return bdrv_co_pdiscard(bs->file, s->offset + offset, bytes);
+}
+
+static int coroutine_fn raw_co_truncate(BlockDriverState *bs, int64_t length,
+                                        PreallocMode preallocation, GError **errp)
+{
+    RawState *s = bs->opaque;
+
+    if (s->has_size) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "%s: a part of a file, of fixed size, cannot be resized", bs->filename);
+        return -ENOTSUP;
+    }
+    return bdrv_co_truncate(bs->file, s->offset + length, preallocation, errp);
 }
 
 static int coroutine_fn raw_co_block_status(BlockDriverState *bs, int64_t offset,
@@ -111,6 +126,7 @@ static BlockDriver bdrv_raw = {
     .bdrv_co_preadv       = raw_co_preadv,
     .bdrv_co_pwritev      = raw_co_pwritev,
     .bdrv_co_pwrite_zeroes = raw_co_pwrite_zeroes,
+    .bdrv_co_pdiscard     = raw_co_pdiscard,
     .bdrv_co_truncate     = raw_co_truncate,
     .bdrv_co_block_status = raw_co_block_status,
     .bdrv_has_zero_init   = raw_has_zero_init,

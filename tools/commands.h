@@ -10,6 +10,7 @@ int img_check(int argc, char **argv);
 int img_compact(int argc, char **argv);
 int img_compare(int argc, char **argv);
 int img_convert(int argc, char **argv);
+int img_create(int argc, char **argv);
 int img_diff(int argc, char **argv);
 int img_extract(int argc, char **argv);
 int img_info(int argc, char **argv);

@@ -78,6 +78,10 @@ BlockDriverState *coroutine_fn target_co_open(const char *name,
                                               const ImageOptions *options, int flags,
                                               BlockDriverState *src)
 {
+    /* Before it is opened: then it would be in our own way. */
+    if (!options->image_opts && !target_is_no_source(name, src)) {
+        return NULL;
+    }
     g_autoptr(BlockDriverState) bs = image_co_open(name, options, BDRV_O_RDWR | flags);
     BlockIdentity identity = bs ? bdrv_identity(bs) : (BlockIdentity){0};
 

@@ -22,6 +22,7 @@ static const struct {
     {"compact", "leave out of an engram what its images do not need", img_compact},
     {"compare", "compare the disks in two images", img_compare},
     {"convert", "make an image of another format", img_convert},
+    {"create", "make an empty image", img_create},
     {"diff", "compare the files in two images", img_diff},
     {"extract", "take files out, into a tar archive or a directory", img_extract},
     {"info", "show an image's format, sizes, snapshots and backing chain", img_info},

@@ -105,7 +105,8 @@ BlockDriverState *coroutine_fn image_co_open(const char *name,
     if (!image_parse_cache(options->cache, "-T", &mode)) {
         return NULL;
     }
-    flags |= mode.direct ? BDRV_O_NOCACHE : 0;
+    flags |= (mode.direct ? BDRV_O_NOCACHE : 0) |
+             (options->force_share ? BDRV_O_FORCE_SHARE : 0);
     BlockDriverState *bs =
         options->image_opts ? co_open_described(name, flags, &error)
                             : bdrv_co_open_image(name, options->format, flags, &error);

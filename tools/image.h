@@ -12,7 +12,7 @@ typedef struct ImageOptions {
     char *format;           /* -f; NULL: found from content */
     char *cache;            /* -T */
     gboolean image_opts;    /* --image-opts: the name is a description, "driver=..." */
-    gboolean force_share;   /* -U: nothing is locked, so there is nothing to share */
+    gboolean force_share;   /* -U: others may write to the image */
     char *snapshot;         /* the disk as it was in it, or that image of an engram:
                                "ID_OR_NAME" or "snapshot.id=ID,snapshot.name=NAME" */
 } ImageOptions;

@@ -1,6 +1,7 @@
 /* embr-img check */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "commands.h"
 #include "image.h"
@@ -22,6 +23,7 @@ typedef struct Check {
     ImageOptions image;
     gboolean quiet;
     bool json;
+    unsigned fix; /* BDRV_CHECK_FIX_* */
 } Check;
 
 static void print_findings(BlockDriverState *bs)
@@ -36,6 +38,17 @@ static void print_findings(BlockDriverState *bs)
 static double percent(int64_t part, int64_t whole)
 {
     return part * 100.0 / whole;
+}
+
+static void print_repairs(const ImageCheck *check)
+{
+    if (check->corruptions_fixed || check->leaks_fixed) {
+        printf("The following inconsistencies were found and repaired:\n\n"
+               "    %" G_GINT64_FORMAT " leaked clusters\n"
+               "    %" G_GINT64_FORMAT " corruptions\n\n"
+               "Double checking the fixed image now...\n",
+               check->leaks_fixed, check->corruptions_fixed);
+    }
 }
 
 static void print_clusters(const ImageCheck *check)
@@ -91,9 +104,9 @@ static int coroutine_fn co_check(void *opaque)
 {
     const Check *o = opaque;
     GError *error = NULL;
-    g_autoptr(BlockDriverState) bs =
-        image_co_open(o->name, &o->image, BDRV_O_CHECK | BDRV_O_NO_BACKING);
-    g_autoptr(ImageCheck) check = bs ? bdrv_co_check(bs, &error) : NULL;
+    int flags = BDRV_O_CHECK | BDRV_O_NO_BACKING | (o->fix ? BDRV_O_RDWR : 0);
+    g_autoptr(BlockDriverState) bs = image_co_open(o->name, &o->image, flags);
+    g_autoptr(ImageCheck) check = bs ? bdrv_co_check(bs, o->fix, &error) : NULL;
 
     if (!bs) {
         return CHECK_FAILED;
@@ -104,12 +117,32 @@ static int coroutine_fn co_check(void *opaque)
         report_gerror(error);
         return unsupported ? CHECK_UNSUPPORTED : CHECK_FAILED;
     }
+    if (check->corruptions_fixed + check->leaks_fixed && bdrv_co_finish(bs, &error) < 0) {
+        report_gerror(error);
+        return CHECK_FAILED;
+    }
     if (o->json) {
         report_json(&qapi_type_image_check, check);
     } else if (!o->quiet) {
+        print_repairs(check);
         print_check(check);
     }
     return check_status(check);
+}
+
+static bool parse_repair(const char *text, unsigned *fix)
+{
+    if (!text) {
+        return true;
+    }
+    if (strcmp(text, "leaks") == 0) {
+        *fix = BDRV_CHECK_FIX_LEAKS;
+    } else if (strcmp(text, "all") == 0) {
+        *fix = BDRV_CHECK_FIX_LEAKS | BDRV_CHECK_FIX_ERRORS;
+    } else {
+        report_error("-r: '%s' is neither leaks nor all", text);
+    }
+    return *fix != 0;
 }
 
 int img_check(int argc, char **argv)
@@ -122,7 +155,7 @@ int img_check(int argc, char **argv)
         IMAGE_OPTION_ENTRIES(&image),
         IMAGE_CACHE_OPTION_ENTRY(&image),
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &o.quiet, "Print errors only", NULL},
-        {"repair", 'r', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING, &repair, "", NULL},
+        {"repair", 'r', 0, G_OPTION_ARG_STRING, &repair, "Repair: leaks, or all", "WHAT"},
         OUTPUT_OPTION_ENTRY(&output),
         {NULL},
     };
@@ -147,8 +180,11 @@ int img_check(int argc, char **argv)
     if (!options_output_format(output, &o.json) || !image_options_check(&image)) {
         return CHECK_FAILED;
     }
-    if (repair) {
-        report_error("-r: images can be checked, but not repaired");
+    if (!parse_repair(repair, &o.fix)) {
+        return CHECK_FAILED;
+    }
+    if (o.fix && image.force_share) {
+        report_error("-U: an image that is repaired cannot be shared");
         return CHECK_FAILED;
     }
     o.name = names[0];

@@ -47,15 +47,21 @@ static bool coroutine_fn co_copy(const ConvertCommand *o, BlockBackend *src,
             error_set_errno(&error, -ret, "%s: cannot flush", blk_name(target));
         }
         report_gerror(error);
+        return false;
     }
-    return ret >= 0;
+    if (bdrv_co_finish(blk_bs(target), &error) < 0) {
+        report_gerror(error);
+        return false;
+    }
+    return true;
 }
 
 /* Block by block, into a target that takes what it is given. */
 static int coroutine_fn co_convert_push(ConvertCommand *o, BlockBackend *src,
                                         Progress *progress)
 {
-    int flags = o->cache.direct ? BDRV_O_NOCACHE : 0;
+    int flags = (o->cache.direct ? BDRV_O_NOCACHE : 0) |
+                (o->cache.flush ? 0 : BDRV_O_NO_FLUSH) | BDRV_O_UNMAP;
     g_autoptr(BlockDriverState) bs =
         o->no_create ? target_co_open(o->target, &o->target_image, flags, blk_bs(src))
                      : target_co_create(o->target, o->target_image.format,
@@ -230,7 +236,7 @@ static bool check_format(const Arguments *a, const char *format)
         report_error("Images of format '%s' can be read, but not written", format);
         return false;
     }
-    if (a->compressed) {
+    if (a->compressed && !drv->bdrv_co_pwritev_compressed) {
         report_error("-c: Compression not supported for this file format");
         return false;
     }
@@ -284,6 +290,7 @@ static bool to_command(Arguments *a, ConvertCommand *o)
     o->target_image = a->target_image;
     o->snapshot = a->snapshot;
     o->copy.target_is_zero = a->target_is_zero;
+    o->copy.compressed = a->compressed;
     o->no_create = a->no_create;
     o->progress = a->progress && !a->quiet;
     o->salvage = a->salvage;
@@ -343,7 +350,7 @@ int img_convert(int argc, char **argv)
         {"out-of-order", 'W', 0, G_OPTION_ARG_NONE, &a.out_of_order,
          "Write in any order (always done)", NULL},
         {"compress", 'c', 0, G_OPTION_ARG_NONE, &a.compressed,
-         "The target is compressed (engrams are anyway)", NULL},
+         "The target's clusters are compressed (engrams are anyway)", NULL},
         {"backing", 'B', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME, &a.backing, NULL,
          NULL},
         {"backing-format", 'F', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "util/error.h"
 #include "util/text.h"
 
 static const char *program = "embr-img";
@@ -46,9 +47,26 @@ void report_error(const char *format, ...)
     va_end(args);
 }
 
+/* Its hint is a line of its own. */
+static void report_locked(const GError *error)
+{
+    const char *hint = g_strrstr(error->message, "\nIs another");
+    size_t first = hint ? (size_t)(hint - error->message) : strlen(error->message);
+
+    report_error("%.*s", (int)first, error->message);
+    if (hint) {
+        g_autofree char *shown = text_printable(hint + 1, TEXT_ESCAPED);
+        fprintf(stderr, "%s\n", shown);
+    }
+}
+
 void report_gerror(GError *error)
 {
-    report_error("%s", error->message);
+    if (g_error_matches(error, EMBR_ERROR, EMBR_ERROR_LOCKED)) {
+        report_locked(error);
+    } else {
+        report_error("%s", error->message);
+    }
     g_error_free(error);
 }
 

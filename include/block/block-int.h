@@ -7,10 +7,19 @@
 #include "block/block.h"
 #include "block/salvage.h"
 #include "util/co-lock.h"
+#include "qapi/qapi-types.h"
 #include "util/progress.h"
 
 /* What a format's probe sees of a file. */
 enum { BDRV_PROBE_BYTES = 8192, BDRV_PROBE_RAW_SCORE = 1 };
+
+/* What a node does to its file, and what it bears of others: bit n is byte 100 + n or, not
+ * shared, 200 + n of the file, locked as QEMU does. */
+enum {
+    BDRV_PERM_READ   = 1 << 0,      /* reads what must not change */
+    BDRV_PERM_WRITE  = 1 << 1,
+    BDRV_PERM_RESIZE = 1 << 3,
+};
 
 typedef struct BlockLimits {
     uint32_t request_alignment;     /* power of two, at least 1: offsets and lengths the driver takes */
@@ -34,6 +43,9 @@ struct BlockDriverState {
     char *backing_filename;         /* as recorded in the image; NULL if none */
     char *backing_format;           /* as recorded; NULL if not */
     unsigned in_flight;
+    CoRwlock quiet;                 /* held for writing by what must be alone: see
+                                       bdrv_co_truncate() */
+    bool finished;                  /* bdrv_co_finish() has been */
     CoSemaphore requests;           /* bounds requests in flight */
     CoRwlock unaligned_writes;      /* held for writing while a block is read, changed, written */
     bool new_stack;                 /* deep in a chain: requests go on on a fresh coroutine */
@@ -51,6 +63,8 @@ struct BlockDriver {
     const char *format_name;
     bool is_protocol;               /* opens a name, not a child */
     size_t instance_size;
+    bool owns_file;                 /* a format: while it is open nobody else writes to its file */
+    bool has_backing;               /* a format: images can have a backing image */
 
     /* How sure the driver is that buf (the first len bytes of a file, at most
      * BDRV_PROBE_BYTES) is of its format: 0 (not) to 100; raw says
@@ -76,12 +90,35 @@ struct BlockDriver {
     int coroutine_fn (*bdrv_co_pwritev)(BlockDriverState *bs, int64_t offset,
                                         int64_t bytes, const IOVector *iov,
                                         size_t iov_offset, BdrvRequestFlags flags);
+    /* What BDRV_REQ_WRITE_COMPRESSED asks for.  NULL: -ENOTSUP.  Whole clusters
+     * (limits.opt_transfer), but for the last one of the disk: else -EINVAL. */
+    int coroutine_fn (*bdrv_co_pwritev_compressed)(BlockDriverState *bs, int64_t offset,
+                                                   int64_t bytes, const IOVector *iov,
+                                                   size_t iov_offset,
+                                                   BdrvRequestFlags flags);
     /* NULL or -ENOTSUP: buffers of zeroes are written. */
     int coroutine_fn (*bdrv_co_pwrite_zeroes)(BlockDriverState *bs, int64_t offset,
                                               int64_t bytes, BdrvRequestFlags flags);
+    /* The content is no longer needed.  What is read there afterwards is the driver's
+     * choice, but only zeroes or what was there before.  NULL: nothing happens. */
+    int coroutine_fn (*bdrv_co_pdiscard)(BlockDriverState *bs, int64_t offset,
+                                         int64_t bytes);
+    /* All that was written and has been answered is to be on stable storage. The block
+     * layer flushes data_file and file afterwards.  With BDRV_O_NO_FLUSH it is called,
+     * too: what a driver holds in memory goes to its file. */
     int coroutine_fn (*bdrv_co_flush)(BlockDriverState *bs);
+    /* The block layer sees to it that no other request is under way. What is added
+     * reads as zeroes, in front of a longer backing image, too. */
     int coroutine_fn (*bdrv_co_truncate)(BlockDriverState *bs, int64_t length,
-                                         GError **errp);
+                                         PreallocMode preallocation, GError **errp);
+    /* Nodes open for writing, once, before bdrv_close(): writes all that is still in
+     * memory.  Without it the image is as after a crash. */
+    int coroutine_fn (*bdrv_co_finish)(BlockDriverState *bs, GError **errp);
+
+    /* Protocols: takes locks on the host's file, see BDRV_PERM_*; those taken before are
+     * let go.  NULL: there are none. */
+    bool (*bdrv_set_permissions)(BlockDriverState *bs, unsigned used, unsigned unshared,
+                                 GError **errp);
 
     /* NULL: all is data.  See bdrv_co_block_status(), which adds ALLOCATED to
      * DATA or ZERO, ZERO where neither this layer nor a backing file has data, and
@@ -99,8 +136,19 @@ struct BlockDriver {
      * whatever of the common ones it knows). */
     int coroutine_fn (*bdrv_co_get_info)(BlockDriverState *bs, ImageInfo *info,
                                          GError **errp);
-    int coroutine_fn (*bdrv_co_check)(BlockDriverState *bs, ImageCheck *result,
+    /* fix: BDRV_CHECK_FIX_* bits, what is to be repaired; result counts what was. */
+    int coroutine_fn (*bdrv_co_check)(BlockDriverState *bs, ImageCheck *result, unsigned fix,
                                       GError **errp);
+    /* Internal snapshots.  The block layer sees to it that no other request is under way. */
+    int coroutine_fn (*bdrv_co_snapshot_create)(BlockDriverState *bs, const char *name,
+                                                GError **errp);
+    int coroutine_fn (*bdrv_co_snapshot_goto)(BlockDriverState *bs, const char *id_or_name,
+                                              GError **errp);
+    int coroutine_fn (*bdrv_co_snapshot_delete)(BlockDriverState *bs, const char *id_or_name,
+                                                GError **errp);
+    /* Records another backing image, NULL: none. */
+    int coroutine_fn (*bdrv_co_change_backing)(BlockDriverState *bs, const char *filename,
+                                               const char *format, GError **errp);
     int coroutine_fn (*bdrv_co_load_snapshot)(BlockDriverState *bs, const char *id_or_name,
                                               GError **errp);
     /* From now on nothing fails for damage: what is lost reads as zeroes and is noted in
@@ -109,9 +157,9 @@ struct BlockDriver {
     /* See bdrv_content_digest(). */
     bool (*bdrv_content_digest)(BlockDriverState *bs, uint8_t digest[BDRV_DIGEST_BYTES]);
 
-    /* Makes an empty image of that many bytes at filename (for protocols and raw).
-     * keyval holds the -o options (may be NULL), parsed by the driver's own schema
-     * type.  On failure nothing is left that was not there before. */
+    /* Makes an empty image of that many bytes at filename.  keyval holds the -o options
+     * (may be NULL), parsed by the driver's own schema type.  On failure nothing is left
+     * that was not there before. */
     int coroutine_fn (*bdrv_co_create)(const char *filename, int64_t length,
                                        const char *keyval, GError **errp);
 
@@ -145,6 +193,16 @@ BlockDriverState *coroutine_fn bdrv_co_open_child(BlockDriverState *parent, cons
 /* Drivers, during a check: what is wrong, as a line of text; names from the image may be
  * any bytes, they are escaped.  Of very many only the first are kept. */
 void bdrv_add_finding(BlockDriverState *bs, const char *format, ...) G_GNUC_PRINTF(2, 3);
+
+/* Between these two there is no other request of bs, nor does one begin. */
+void coroutine_fn bdrv_co_begin_alone(BlockDriverState *bs);
+void coroutine_fn bdrv_co_end_alone(BlockDriverState *bs);
+
+/* False, with an error that says what cannot be done ("cannot be resized"). */
+bool bdrv_check_writable(BlockDriverState *bs, const char *what, GError **errp);
+
+/* Whether flushes of the host's files are wanted; false with BDRV_O_NO_FLUSH. */
+bool bdrv_wants_flush(const BlockDriverState *bs);
 
 /* In a driver's file, once: block_init(bdrv_qcow2) */
 #define block_init(driver)                                                            \

@@ -12,6 +12,7 @@
 #ifndef EMBR_BLOCK_BLOCK_H
 #define EMBR_BLOCK_BLOCK_H
 
+#include "qapi/qapi-types.h"
 #include "util/aio.h"
 #include "util/error.h"
 #include "util/iov.h"
@@ -19,10 +20,6 @@
 
 typedef struct BlockDriver BlockDriver;
 typedef struct BlockDriverState BlockDriverState;
-typedef struct BlockdevOptions BlockdevOptions;             /* qapi/block.json */
-typedef struct ImageInfo ImageInfo;
-typedef struct ImageCheck ImageCheck;
-typedef struct MapEntry MapEntry;
 
 /* Which file of the host a protocol node stands for: two nodes of one identity
  * are one file, whatever they are called.  {0, 0}: not known. */
@@ -40,6 +37,17 @@ enum {
     BDRV_O_PROTOCOL   = 1 << 4,   /* open the bare file: no format probing */
     BDRV_O_NO_IO      = 1 << 5,   /* only for bdrv_co_image_info(): files that hold guest data
                                      apart from metadata are not opened, reads fail */
+    BDRV_O_NO_FLUSH   = 1 << 6,   /* a crash of the host may damage the image: no fdatasync() */
+    BDRV_O_UNMAP      = 1 << 7,   /* space that is no longer used is given back to the host */
+    BDRV_O_FORCE_SHARE = 1 << 8,  /* others may write to the image; not with BDRV_O_RDWR */
+    BDRV_O_AUTO_RDONLY = 1 << 9,  /* with BDRV_O_RDWR: where the host does not let us write,
+                                     the node is read-only (bdrv_is_read_only()) */
+};
+
+/* What bdrv_co_check() is to repair. */
+enum {
+    BDRV_CHECK_FIX_LEAKS  = 1 << 0,
+    BDRV_CHECK_FIX_ERRORS = 1 << 1,
 };
 
 /* Request flags */
@@ -87,8 +95,15 @@ BlockDriverState *bdrv_new_memory(GBytes *bytes, const char *name);
 bool coroutine_fn bdrv_co_create_image(const char *filename, const char *format,
                                        int64_t length, const char *keyval, GError **errp);
 BlockDriverState *bdrv_ref(BlockDriverState *bs);
+/*
+ * The node has done its work: all that it and those below hold in memory is written, the
+ * image marked as closed.  For whoever wants to know whether that went well; else the last
+ * bdrv_unref() does it, and what goes wrong is a warning.  No more writes afterwards.
+ */
+int coroutine_fn bdrv_co_finish(BlockDriverState *bs, GError **errp);
 /* Closes the node when the last reference goes; children follow. Not while
- * requests are in flight. In or out of a coroutine. NULL is fine. */
+ * requests are in flight. NULL is fine.  In or out of a coroutine; in one it may yield if
+ * the node was written to and not finished, out of one it polls. */
 void bdrv_unref(BlockDriverState *bs);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(BlockDriverState, bdrv_unref)
 
@@ -146,8 +161,13 @@ int coroutine_fn bdrv_co_pwrite(BlockDriverState *bs, int64_t offset, int64_t by
                                 const void *buf, BdrvRequestFlags flags);
 int coroutine_fn bdrv_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
                                        int64_t bytes, BdrvRequestFlags flags);
+/* Drivers may do with the content what they like, as long as it reads as zeroes or as
+ * before.  Not a failure where it is not supported. */
+int coroutine_fn bdrv_co_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes);
 int coroutine_fn bdrv_co_flush(BlockDriverState *bs);
-int coroutine_fn bdrv_co_truncate(BlockDriverState *bs, int64_t length, GError **errp);
+/* Waits until no other request of bs is under way, and holds back new ones. */
+int coroutine_fn bdrv_co_truncate(BlockDriverState *bs, int64_t length,
+                                  PreallocMode preallocation, GError **errp);
 
 /*
  * What is at offset: *pnum > 0 bytes of one kind, at most bytes.  This layer and
@@ -182,12 +202,26 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(BlockMapIter, bdrv_map_iter_clear)
 
 /* What `info` says of this node alone (not its backing chain). */
 ImageInfo *coroutine_fn bdrv_co_image_info(BlockDriverState *bs, GError **errp);
-/* `check`; EMBR_ERROR_UNSUPPORTED if the format has none.  The caller frees the
- * result (image_check_free). */
-ImageCheck *coroutine_fn bdrv_co_check(BlockDriverState *bs, GError **errp);
+/* `check`; EMBR_ERROR_UNSUPPORTED if the format has none, or cannot be repaired.  fix:
+ * BDRV_CHECK_FIX_* bits, for nodes open for writing.  What is repaired is not among the
+ * leaks and corruptions of the result.  The caller frees it (image_check_free). */
+ImageCheck *coroutine_fn bdrv_co_check(BlockDriverState *bs, unsigned fix, GError **errp);
 /* What the last check of this node found, a line of text each; NULL if nothing.
  * Taken: the caller owns it. */
 GPtrArray *bdrv_take_findings(BlockDriverState *bs);
+/* Internal snapshots of a node open for writing.  Alone, as bdrv_co_truncate() is.  The
+ * name need not be unique; the ID is given by the driver. */
+int coroutine_fn bdrv_co_snapshot_create(BlockDriverState *bs, const char *name,
+                                         GError **errp);
+/* The disk becomes what it was, size included. */
+int coroutine_fn bdrv_co_snapshot_goto(BlockDriverState *bs, const char *id_or_name,
+                                       GError **errp);
+int coroutine_fn bdrv_co_snapshot_delete(BlockDriverState *bs, const char *id_or_name,
+                                         GError **errp);
+/* Records another backing image in bs, NULL: none; the nodes stay as they are, and so does
+ * what is stored: what the two images differ in is the caller's business. */
+int coroutine_fn bdrv_co_change_backing(BlockDriverState *bs, const char *filename,
+                                        const char *format, GError **errp);
 /* From now on reads show the internal snapshot with that ID or name. */
 int coroutine_fn bdrv_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,
                                        GError **errp);

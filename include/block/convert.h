@@ -13,7 +13,9 @@ typedef struct ConvertOptions {
     unsigned coroutines;        /* requests in flight, 1 to CONVERT_MAX_COROUTINES */
     bool target_is_zero;        /* a new target: zeroes need not be written */
     int64_t sparse_bytes;       /* runs of zeroes in data this long (a multiple of 512) are not
-                                   written; 0: all data is written.  qemu-img's -S, default 4096 */
+                                   written; 0: all data is written.  qemu-img's -S, default 4096.
+                                   Targets with clusters: whole ones at least */
+    bool compressed;            /* clusters are compressed: the target's driver can do that */
 } ConvertOptions;
 
 /* Pushes src's blocks into target (same length or longer, the rest stays as it is).

@@ -23,6 +23,7 @@ typedef enum EmbrError {
     EMBR_ERROR_CORRUPT,         /* of the format, but damaged */
     EMBR_ERROR_UNSUPPORTED,     /* of the format, with something named that embr does not do */
     EMBR_ERROR_LIMIT,           /* beyond a stated bound on depth, count or memory */
+    EMBR_ERROR_LOCKED,          /* another process uses the file; has a second line, a hint */
     EMBR_ERROR_BUSY,            /* in use by somebody else */
 } EmbrError;
 

@@ -42,7 +42,8 @@ expect_failure 1 'mutually exclusive' "$EMBR_IMG" info --image-opts -f raw drive
 expect_failure 1 "'driver'|'file'" "$EMBR_IMG" info --image-opts driver=raw
 expect_failure 1 "'nonsense' is none of the cache modes" "$EMBR_IMG" check -T nonsense a.raw
 expect_failure 1 "'1Q' is no size" "$EMBR_IMG" map --start-offset=1Q a.raw
-expect_failure 1 'not repaired' "$EMBR_IMG" check -r all a.raw
+expect_failure 1 "'some' is neither leaks nor all" "$EMBR_IMG" check -r some a.raw
+expect_failure 63 'does not support checks' "$EMBR_IMG" check -r all a.raw
 expect_failure 63 'This image format does not support checks' "$EMBR_IMG" check -q a.raw
 expect_failure 1 'No such file' "$EMBR_IMG" check none
 expect_failure 2 'Expecting two image file names' "$EMBR_IMG" compare a.raw

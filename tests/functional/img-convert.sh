@@ -81,7 +81,6 @@ refused()
     [ ! -e out ] || fail "something is left: convert $*"
 }
 rm -f out
-refused "format 'qcow2' can be read, but not written" -O qcow2 top.qcow2 out
 refused "Unknown file format 'vmdk'" -O vmdk top.qcow2 out
 refused "Unknown file format 'file'" -O file top.qcow2 out
 refused 'Compression not supported for this file format' -c top.qcow2 out

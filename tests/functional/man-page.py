@@ -123,7 +123,7 @@ for command in commands:
 
 with open(schema, encoding='utf-8') as file:
     structs = re.findall(r"'BlockdevCreateOptions\w+',\s*'data': {(.*?)}", file.read(), re.S)
-of_schema = sorted(name.replace('-', '_') for name in re.findall(r"'\*?([\w-]+)':", ' '.join(structs)))
+of_schema = sorted({name.replace('-', '_') for name in re.findall(r"'\*?([\w-]+)':", ' '.join(structs))})
 of_page = sorted(text.partition('=')[0] for text in sections['convert'][1]
                  if not text.startswith('-'))
 if len(structs) < 2 or of_schema != of_page:

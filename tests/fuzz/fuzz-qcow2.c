@@ -103,7 +103,7 @@ static void coroutine_fn try_snapshots(BlockDriverState *bs, const ImageInfo *in
 static void coroutine_fn try_check(BlockDriverState *bs)
 {
     GError *error = NULL;
-    g_autoptr(ImageCheck) check = bdrv_co_check(bs, &error);
+    g_autoptr(ImageCheck) check = bdrv_co_check(bs, 0, &error);
 
     if (!check) {
         drop(error);

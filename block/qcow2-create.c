@@ -1,0 +1,341 @@
+/*
+ * New images: a header, and reference counts for what there is; the rest is growing to size.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "qcow2-writer.h"
+
+#include "block/filename.h"
+#include "qapi/qapi-visit.h"
+
+enum {
+    DEFAULT_CLUSTER_BYTES = 64 << 10,
+    DEFAULT_REFCOUNT_BITS = 16,
+    SECTOR_BYTES = 512,
+    SMALL_CLUSTER_BYTES = 4096,     /* up to this size room in the header is for names of files */
+    CLUSTERS = 3,                   /* header, refcount table, refcount block */
+};
+
+/* What is made, options checked. */
+typedef struct NewImage {
+    const char *filename;
+    const BlockdevCreateOptionsQcow2 *o;
+    uint64_t size;
+    uint32_t version;
+    uint32_t cluster_bits;
+    uint32_t refcount_order;
+    Qcow2Compression compression;
+    PreallocMode preallocation;
+} NewImage;
+
+static bool G_GNUC_PRINTF(3, 4) refuse(const NewImage *n, GError **errp, const char *format,
+                                       ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    g_autofree char *text = g_strdup_vprintf(format, ap);
+    va_end(ap);
+    g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID, "%s: %s", n->filename, text);
+    return false;
+}
+
+static bool refuse_old(const NewImage *n, const char *what, GError **errp)
+{
+    return refuse(n, errp, "%s compatibility level 1.1 and above (use compat=1.1 or greater)",
+                  what);
+}
+
+static bool parse_compat(NewImage *n, GError **errp)
+{
+    const char *compat = n->o->compat ? n->o->compat : "1.1";
+
+    if (g_str_equal(compat, "0.10") || g_str_equal(compat, "v2")) {
+        n->version = 2;
+    } else if (g_str_equal(compat, "1.1") || g_str_equal(compat, "v3")) {
+        n->version = 3;
+    } else {
+        return refuse(n, errp, "Invalid compatibility level: '%s'", compat);
+    }
+    return true;
+}
+
+static bool parse_sizes(NewImage *n, GError **errp)
+{
+    const BlockdevCreateOptionsQcow2 *o = n->o;
+    uint64_t cluster = o->has_cluster_size ? o->cluster_size : DEFAULT_CLUSTER_BYTES;
+    uint32_t bits = o->has_refcount_bits ? o->refcount_bits : DEFAULT_REFCOUNT_BITS;
+
+    if (!is_pow2(cluster) || cluster < 1 << QCOW2_MIN_CLUSTER_BITS ||
+        cluster > 1 << QCOW2_MAX_CLUSTER_BITS) {
+        return refuse(n, errp, "Cluster size must be a power of two between %d and %dk",
+                      1 << QCOW2_MIN_CLUSTER_BITS, 1 << (QCOW2_MAX_CLUSTER_BITS - 10));
+    }
+    if (!is_pow2(bits) || bits > 1 << QCOW2_MAX_REFCOUNT_ORDER) {
+        return refuse(n, errp,
+                      "Refcount width must be a power of two and may not exceed 64 bits");
+    }
+    n->cluster_bits = __builtin_ctzll(cluster);
+    n->refcount_order = __builtin_ctz(bits);
+    if (n->version < 3 && bits != DEFAULT_REFCOUNT_BITS) {
+        return refuse_old(n, "Different refcount widths than 16 bits require", errp);
+    }
+    if (o->has_extended_l2 && o->extended_l2 &&
+        n->cluster_bits < QCOW2_MIN_EXTENDED_CLUSTER_BITS) {
+        return refuse(n, errp, "Extended L2 entries are only supported with cluster sizes of at "
+                      "least %d bytes", 1 << QCOW2_MIN_EXTENDED_CLUSTER_BITS);
+    }
+    return true;
+}
+
+static bool check_version(const NewImage *n, GError **errp)
+{
+    const BlockdevCreateOptionsQcow2 *o = n->o;
+
+    if (n->version >= 3) {
+        return true;
+    }
+    if (o->has_lazy_refcounts && o->lazy_refcounts) {
+        return refuse_old(n, "Lazy refcounts only supported with", errp);
+    }
+    if (o->data_file) {
+        return refuse_old(n, "External data files are only supported with", errp);
+    }
+    if (o->has_extended_l2 && o->extended_l2) {
+        return refuse_old(n, "Extended L2 entries are only supported with", errp);
+    }
+    if (n->compression != QCOW2_COMPRESSION_ZLIB) {
+        return refuse_old(n, "Non-zlib compression type is only supported with", errp);
+    }
+    return true;
+}
+
+static bool check_names(const NewImage *n, GError **errp)
+{
+    const BlockdevCreateOptionsQcow2 *o = n->o;
+    bool data_file_raw = o->has_data_file_raw && o->data_file_raw;
+    bool extended = o->has_extended_l2 && o->extended_l2;
+
+    if (data_file_raw && !o->data_file) {
+        return refuse(n, errp, "data-file-raw requires data-file");
+    }
+    if (data_file_raw && o->backing_file) {
+        return refuse(n, errp, "Backing file and data-file-raw cannot be used at the same time");
+    }
+    if (o->backing_file && n->preallocation != PREALLOC_MODE_OFF && !extended) {
+        return refuse(n, errp, "Backing file and preallocation can only be used at the same "
+                      "time if extended_l2 is on");
+    }
+    if (o->backing_file && strlen(o->backing_file) > QCOW2_MAX_BACKING_NAME) {
+        return refuse(n, errp, "The name of the backing file is longer than %d bytes",
+                      QCOW2_MAX_BACKING_NAME);
+    }
+    return true;
+}
+
+static bool parse_options(NewImage *n, int64_t length, GError **errp)
+{
+    const BlockdevCreateOptionsQcow2 *o = n->o;
+    uint64_t size = length >= 0 ? (uint64_t)length : o->has_size ? o->size : 0;
+
+    if (size > INT64_MAX - SECTOR_BYTES) {
+        return refuse(n, errp, "Image size must be less than 8 EiB!");
+    }
+    n->size = round_up_pow2(size, SECTOR_BYTES);
+    n->compression = o->has_compression_type &&
+                             o->compression_type == QCOW2_COMPRESSION_TYPE_ZSTD
+                         ? QCOW2_COMPRESSION_ZSTD
+                         : QCOW2_COMPRESSION_ZLIB;
+    n->preallocation = o->has_preallocation ? o->preallocation : PREALLOC_MODE_OFF;
+    if (o->has_data_file_raw && o->data_file_raw && n->preallocation == PREALLOC_MODE_OFF) {
+        n->preallocation = PREALLOC_MODE_METADATA;
+    }
+    return parse_compat(n, errp) && parse_sizes(n, errp) && check_version(n, errp) &&
+           check_names(n, errp);
+}
+
+/* --- The header --- */
+
+static void add_extension(GByteArray *out, uint32_t type, const void *data, size_t len)
+{
+    static const uint8_t zeroes[8];
+    Qcow2DiskExtension ext = { be32_make(type), be32_make(len) };
+
+    g_byte_array_append(out, (const uint8_t *)&ext, sizeof(ext));
+    g_byte_array_append(out, data, len);
+    g_byte_array_append(out, zeroes, round_up_pow2(len, 8) - len);
+}
+
+/* The names of features, for programs that do not know them. */
+static void add_feature_names(GByteArray *out)
+{
+    static const Qcow2DiskFeatureName names[] = {
+        { 0, 0, "dirty bit" },          { 0, 1, "corrupt bit" },
+        { 0, 2, "external data file" }, { 0, 3, "compression type" },
+        { 0, 4, "extended L2 entries" },
+        { 1, 0, "lazy refcounts" },
+        { 2, 0, "bitmaps" },            { 2, 1, "raw external data" },
+    };
+    add_extension(out, QCOW2_EXTENSION_FEATURE_NAMES, names, sizeof(names));
+}
+
+static uint64_t incompatible_features(const NewImage *n)
+{
+    const BlockdevCreateOptionsQcow2 *o = n->o;
+
+    return (o->data_file ? QCOW2_INCOMPAT_DATA_FILE : 0) |
+           (n->compression != QCOW2_COMPRESSION_ZLIB ? QCOW2_INCOMPAT_COMPRESSION : 0) |
+           (o->has_extended_l2 && o->extended_l2 ? QCOW2_INCOMPAT_EXTENDED_L2 : 0);
+}
+
+static void fill_header(const NewImage *n, Qcow2DiskHeader *h)
+{
+    const BlockdevCreateOptionsQcow2 *o = n->o;
+    uint64_t cluster = UINT64_C(1) << n->cluster_bits;
+
+    *h = (Qcow2DiskHeader){
+        .magic = be32_make(QCOW2_MAGIC),
+        .version = be32_make(n->version),
+        .cluster_bits = be32_make(n->cluster_bits),
+        .refcount_table_offset = be64_make(cluster),
+        .refcount_table_clusters = be32_make(1),
+    };
+    if (n->version < 3) {
+        return;
+    }
+    h->incompatible_features = be64_make(incompatible_features(n));
+    h->compatible_features = be64_make(
+        o->has_lazy_refcounts && o->lazy_refcounts ? QCOW2_COMPAT_LAZY_REFCOUNTS : 0);
+    h->autoclear_features = be64_make(
+        o->has_data_file_raw && o->data_file_raw ? QCOW2_AUTOCLEAR_DATA_FILE_RAW : 0);
+    h->refcount_order = be32_make(n->refcount_order);
+    h->header_length = be32_make(sizeof(*h));
+    h->compression_type = n->compression;
+}
+
+/* The first cluster.  NULL: it is too small for it. */
+static GByteArray *make_header(const NewImage *n, GError **errp)
+{
+    const BlockdevCreateOptionsQcow2 *o = n->o;
+    uint64_t cluster = UINT64_C(1) << n->cluster_bits;
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    Qcow2DiskHeader h;
+
+    fill_header(n, &h);
+    g_byte_array_append(out, (const uint8_t *)&h,
+                        n->version < 3 ? QCOW2_V2_HEADER_BYTES : sizeof(h));
+    if (o->backing_file && o->backing_fmt) {
+        add_extension(out, QCOW2_EXTENSION_BACKING_FORMAT, o->backing_fmt,
+                      strlen(o->backing_fmt));
+    }
+    if (o->data_file) {
+        add_extension(out, QCOW2_EXTENSION_DATA_FILE, o->data_file, strlen(o->data_file));
+    }
+    if (n->version >= 3 && cluster > SMALL_CLUSTER_BYTES) {
+        add_feature_names(out);
+    }
+    add_extension(out, QCOW2_EXTENSION_END, "", 0);
+    if (o->backing_file) {
+        Qcow2DiskHeader *head = (Qcow2DiskHeader *)out->data;
+        head->backing_file_offset = be64_make(out->len);
+        head->backing_file_size = be32_make(strlen(o->backing_file));
+        g_byte_array_append(out, (const uint8_t *)o->backing_file, strlen(o->backing_file));
+    }
+    if (out->len > cluster) {
+        refuse(n, errp, "The names of backing file and data file do not fit into a cluster of "
+               "%" PRIu64 " bytes", cluster);
+        return NULL;
+    }
+    return g_steal_pointer(&out);
+}
+
+/* Header, refcount table and block. */
+static bool coroutine_fn co_write_start(const NewImage *n, BlockDriverState *file,
+                                        GError **errp)
+{
+    uint64_t cluster = UINT64_C(1) << n->cluster_bits;
+    g_autoptr(GByteArray) header = make_header(n, errp);
+    g_autofree uint8_t *buf = g_malloc0(CLUSTERS * cluster);
+
+    if (!header) {
+        return false;
+    }
+    memcpy(buf, header->data, header->len);
+    be64_store(buf + cluster, 2 * cluster);
+    for (unsigned i = 0; i < CLUSTERS; i++) {
+        qcow2_refcount_store(buf + 2 * cluster, n->refcount_order, i, 1);
+    }
+    int ret = bdrv_co_pwrite(file, 0, CLUSTERS * cluster, buf, BDRV_REQ_NONE);
+    if (ret < 0) {
+        error_set_errno(errp, -ret, "'%s': cannot write the header", n->filename);
+    }
+    return ret >= 0;
+}
+
+static bool coroutine_fn co_fill_file(const NewImage *n, GError **errp)
+{
+    int flags = BDRV_O_RDWR | BDRV_O_NO_FLUSH;
+    g_autoptr(BlockDriverState) file =
+        bdrv_co_open_image(n->filename, NULL, flags | BDRV_O_PROTOCOL, errp);
+    if (!file || !co_write_start(n, file, errp)) {
+        return false;
+    }
+    g_autoptr(BlockDriverState) bs =
+        bdrv_co_open_over(file, "qcow2", flags | BDRV_O_NO_BACKING, errp);
+    return bs && bdrv_co_truncate(bs, n->size, n->preallocation, errp) >= 0 &&
+           bdrv_co_finish(bs, errp) >= 0;
+}
+
+/* The file driver's, of no length; *created: it was not there before. */
+static bool coroutine_fn co_create_file(const char *filename, uint64_t length, bool *created,
+                                        GError **errp)
+{
+    g_autofree char *path = filename_to_path(filename, errp);
+
+    if (!path) {
+        return false;
+    }
+    *created = access(path, F_OK) < 0 && errno == ENOENT;
+    return bdrv_find_driver("file")->bdrv_co_create(filename, length, NULL, errp) >= 0;
+}
+
+static void remove_file(const char *filename)
+{
+    g_autofree char *path = filename_to_path(filename, NULL);
+
+    if (path) {
+        unlink(path);
+    }
+}
+
+static bool coroutine_fn co_create(const NewImage *n, GError **errp)
+{
+    bool created = false, data_created = false;
+    g_autofree char *data_file =
+        n->o->data_file ? filename_resolve(n->filename, n->o->data_file) : NULL;
+
+    if (data_file && !co_create_file(data_file, 0, &data_created, errp)) {
+        return false;
+    }
+    bool ok = co_create_file(n->filename, 0, &created, errp) && co_fill_file(n, errp);
+    if (!ok && created) {
+        remove_file(n->filename);
+    }
+    if (!ok && data_created) {
+        remove_file(data_file);
+    }
+    return ok;
+}
+
+int coroutine_fn qcow2_co_create(const char *filename, int64_t length, const char *keyval,
+                                 GError **errp)
+{
+    g_autoptr(BlockdevCreateOptionsQcow2) options =
+        blockdev_create_options_qcow2_from_keyval(keyval ? keyval : "", NULL, errp);
+    NewImage n = { .filename = filename, .o = options };
+
+    if (!options || !parse_options(&n, length, errp)) {
+        return -EINVAL;
+    }
+    return co_create(&n, errp) ? 0 : -EIO;
+}
