@@ -1,6 +1,6 @@
 /*
- * Opens an engram, reads it, asks for its block status, checks it, lists its files and
- * searches them by index and without, up to a bound.
+ * Opens an engram, reads it, asks for its block status, checks it, lists its files,
+ * searches them by index and without, and compares two of its images, up to a bound.
  *
  * Checksums would stop nearly every mutation, so they are mended first; an input that
  * begins with 'C' keeps its own from the second byte on.
@@ -10,9 +10,11 @@
 #include "block/block-int.h"
 #include "engram-builder.h"
 #include "engram/check.h"
+#include "engram/diff.h"
 #include "engram/manifest.h"
 #include "engram/query.h"
 #include "engram/reader.h"
+#include "engram/similar.h"
 #include "qapi/qapi-types.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -95,6 +97,54 @@ static void coroutine_fn try_query(EngramFile *f, bool exact)
     }
 }
 
+static bool take_change(const EngramDiffChange *change, void *opaque, GError **errp)
+{
+    g_assert_true(change->before || change->after);
+    g_assert_true(!change->before || *change->before->path == '/');
+    g_assert_true(!change->after || *change->after->path == '/');
+    return true;
+}
+
+/* NULL: it would have to be read. */
+static EngramCatalog *coroutine_fn open_catalog(BlockBackend *disk)
+{
+    const EngramCatalogOptions options = { 0 };
+    ChunkerParams params;
+    bool found;
+
+    if (!engram_catalog_co_chunker(disk, &params, &found, NULL) || !found) {
+        return NULL;
+    }
+    return engram_catalog_co_open(disk, &options, NULL, NULL);
+}
+
+static void coroutine_fn try_compare(BlockDriverState *file, EngramFile *f)
+{
+    const EngramDiffOptions options = { .min_similarity = 0.5 };
+    g_autoptr(BlockDriverState) first = bdrv_co_open_over(file, "engram", 0, NULL);
+    g_autoptr(BlockDriverState) second = bdrv_co_open_over(file, "engram", 0, NULL);
+    g_autoptr(EngramImage) last = engram_file_co_image(f, f->n_images - 1, NULL);
+    g_auto(EngramDiffResult) result = { 0 };
+    g_auto(EngramSimilarResult) similar = { 0 };
+
+    if (!first || !second || !last ||
+        bdrv_co_load_snapshot(second, last->name, NULL) < 0) {
+        return;
+    }
+    g_autoptr(BlockBackend) a = blk_new(first);
+    g_autoptr(BlockBackend) b = blk_new(second);
+    g_autoptr(EngramCatalog) ca = open_catalog(a);
+    g_autoptr(EngramCatalog) cb = open_catalog(b);
+    if (!ca || !cb) {
+        return;
+    }
+    g_autoptr(GPtrArray) catalogs = g_ptr_array_new();
+    g_ptr_array_add(catalogs, ca);
+    g_ptr_array_add(catalogs, cb);
+    engram_diff_co_run(ca, cb, &options, take_change, NULL, &result, NULL);
+    engram_similar_co_run(catalogs, 5, &similar, NULL);
+}
+
 static void ignore(const char *text, void *opaque)
 {
     g_assert_true(g_utf8_validate(text, -1, NULL));
@@ -123,6 +173,9 @@ static void coroutine_fn try_engram(void *opaque)
     if (f->n_images <= 8) {
         try_query(f, false);
         try_query(f, true);
+    }
+    if (f->n_images && f->n_images <= 8) {
+        try_compare(file, f);
     }
     for (uint32_t i = 0; i < f->n_images; i++) {
         uint64_t n = le64_get(f->images[i].virtual_size);
