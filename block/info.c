@@ -102,7 +102,7 @@ static int coroutine_fn co_change_snapshots(BlockDriverState *bs, SnapshotFunc *
 {
     if (!func) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
-                    "%s: images of format %s have no internal snapshots", bs->filename,
+                    "%s: internal snapshots of format %s cannot be changed", bs->filename,
                     bs->drv->format_name);
         return -ENOTSUP;
     }

@@ -219,6 +219,23 @@ static int coroutine_fn co_clear_unknown(BlockDriverState *bs)
     return qcow2_co_write_features(bs);
 }
 
+/* A bitmap that is to record writes would tell lies after ours.  Others stay as they are. */
+static int coroutine_fn co_check_bitmaps(BlockDriverState *bs, GError **errp)
+{
+    g_autoptr(GPtrArray) bitmaps = qcow2_co_read_bitmaps(bs, errp);
+
+    for (unsigned i = 0; bitmaps && i < bitmaps->len; i++) {
+        const Qcow2Bitmap *bitmap = bitmaps->pdata[i];
+        if (bitmap->flags & QCOW2_BITMAP_AUTO) {
+            g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                        "%s: the image cannot be written to: its bitmap '%s' records writes, "
+                        "which is not supported", bdrv_filename(bs), bitmap->name);
+            return -ENOTSUP;
+        }
+    }
+    return bitmaps ? 0 : -EINVAL;
+}
+
 static int coroutine_fn co_repair_dirty(BlockDriverState *bs, GError **errp)
 {
     Qcow2State *s = bs->opaque;
@@ -274,7 +291,8 @@ int coroutine_fn qcow2_co_writer_open(BlockDriverState *bs, GError **errp)
         return -EACCES;
     }
     s->writer = new_writer(s);
-    int ret = qcow2_co_reload_refcounts(bs, errp);
+    int ret = bs->open_flags & BDRV_O_CHECK ? 0 : co_check_bitmaps(bs, errp);
+    ret = ret < 0 ? ret : qcow2_co_reload_refcounts(bs, errp);
     if (ret < 0) {
         return ret;
     }

@@ -14,7 +14,6 @@
  *   qcow2-resize.c       other sizes; preallocation
  *   qcow2-create.c       new images
  *   qcow2-repair.c       repairs after a check
- *   qcow2-snapshot-write.c   internal snapshots made, applied, deleted
  */
 #ifndef EMBR_BLOCK_QCOW2_WRITER_H
 #define EMBR_BLOCK_QCOW2_WRITER_H
@@ -71,7 +70,6 @@ struct Qcow2Writer {
     bool corrupt;                   /* no more writes */
     bool corrupt_marked;            /* and the header says so */
     CoMutex header_lock;
-    GPtrArray *bitmaps;             /* that record writes, of Qcow2LiveBitmap; NULL: none */
 };
 
 static inline uint64_t qcow2_clusters(const Qcow2State *s, uint64_t bytes)
@@ -223,14 +221,5 @@ int coroutine_fn qcow2_co_truncate(BlockDriverState *bs, int64_t length,
                                    PreallocMode preallocation, GError **errp);
 int coroutine_fn qcow2_co_create(const char *filename, int64_t length, const char *keyval,
                                  GError **errp);
-
-/* --- qcow2-snapshot-write.c --- */
-
-int coroutine_fn qcow2_co_snapshot_create(BlockDriverState *bs, const char *name,
-                                          GError **errp);
-int coroutine_fn qcow2_co_snapshot_goto(BlockDriverState *bs, const char *id_or_name,
-                                        GError **errp);
-int coroutine_fn qcow2_co_snapshot_delete(BlockDriverState *bs, const char *id_or_name,
-                                          GError **errp);
 
 #endif

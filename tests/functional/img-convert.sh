@@ -97,7 +97,6 @@ refused '-n: the options' -n -o preallocation=off top.qcow2 big.raw
 refused '--target-is-zero requires use of -n' --target-is-zero top.qcow2 out
 refused '--target-image-opts requires use of -n' --target-image-opts top.qcow2 driver=raw
 refused "-n: images of format 'engram' are made anew" -n -O engram top.qcow2 out
-refused 'Unknown option --salvage' --salvage top.qcow2 out
 refused "'out': No such file" -n top.qcow2 out
 refused "'nowhere/out': No such file" top.qcow2 nowhere/out
 refused "'.': .*directory" top.qcow2 .

@@ -12,6 +12,7 @@ hold()
     local file=$1 format=$2
     shift 2
     mkfifo wait
+    : >held
     qemu-io -f "$format" "$@" "$file" <wait >held 2>&1 &
     HOLDER=$!
     exec 9>wait

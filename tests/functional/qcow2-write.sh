@@ -83,3 +83,27 @@ cp t.qcow2 before
 expect_failure 1 'Image is corrupt; cannot be opened read/write' \
     "$EMBR_IMG" convert -n -O qcow2 base.raw t.qcow2
 same t.qcow2 before 'the corrupt image'
+
+# Bitmaps that record nothing stay as they are; others forbid to write.
+qemu-img create -q -f qcow2 t.qcow2 2M
+qemu-img bitmap --add -g 64k t.qcow2 b
+qemu-io -f qcow2 -c 'write -P 1 0 64k' t.qcow2 >/dev/null
+expect_failure 1 "its bitmap 'b' records writes" \
+    "$EMBR_IMG" convert -n -O qcow2 base.raw t.qcow2
+qemu-img bitmap --disable t.qcow2 b
+qemu-img info --output=json t.qcow2 | grep -A9 bitmaps >before
+"$CHURN" t.qcow2 t.raw 77 60 1 || fail 'churn beside a bitmap'
+qemu-img info --output=json t.qcow2 | grep -A9 bitmaps >after
+same before after 'the bitmap'
+sound t.qcow2 t.raw 'an image with a bitmap'
+
+# What internal snapshots share with the disk is not touched.
+for options in cluster_size=4k extended_l2=on refcount_bits=2,cluster_size=1k; do
+    qemu-img create -q -f qcow2 -o "$options" t.qcow2 2M
+    "$CHURN" t.qcow2 then.raw 81 60 1 || fail "$options: churn before a snapshot"
+    qemu-img snapshot -c then t.qcow2
+    "$CHURN" t.qcow2 t.raw 82 100 1 || fail "$options: churn after a snapshot"
+    sound t.qcow2 t.raw "$options: the disk after a snapshot"
+    qemu-img convert -f qcow2 -O raw -l then t.qcow2 got.raw
+    same got.raw then.raw "$options: the snapshot"
+done
