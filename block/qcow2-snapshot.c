@@ -4,6 +4,7 @@
 #include "qcow2.h"
 
 #include "util/byte-reader.h"
+#include "util/text.h"
 
 void qcow2_snapshot_free(Qcow2Snapshot *snapshot)
 {
@@ -180,10 +181,12 @@ static bool check_snapshot(BlockDriverState *bs, const Qcow2Snapshot *snapshot,
     if (!reason) {
         return true;
     }
+    g_autofree char *name = text_printable(snapshot->name, TEXT_ESCAPED);
+    g_autofree char *id = text_printable(snapshot->id, TEXT_ESCAPED);
     g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
                 "%s: snapshot '%s' (ID '%s'; L1 table of %" PRIu32 " entries at offset 0x%"
-                PRIx64 ", disk of %" PRIu64 " bytes): %s", bdrv_filename(bs), snapshot->name,
-                snapshot->id, snapshot->l1_size, snapshot->l1_table_offset,
+                PRIx64 ", disk of %" PRIu64 " bytes): %s", bdrv_filename(bs), name, id,
+                snapshot->l1_size, snapshot->l1_table_offset,
                 snapshot->disk_size, reason);
     return false;
 }

@@ -3,6 +3,8 @@
  */
 #include "qcow2-writer.h"
 
+#include "util/text.h"
+
 enum {
     SECTOR_BYTES = 512,
     REFCOUNT_SLICE_BYTES = 16 << 10,
@@ -227,9 +229,10 @@ static int coroutine_fn co_check_bitmaps(BlockDriverState *bs, GError **errp)
     for (unsigned i = 0; bitmaps && i < bitmaps->len; i++) {
         const Qcow2Bitmap *bitmap = bitmaps->pdata[i];
         if (bitmap->flags & QCOW2_BITMAP_AUTO) {
+            g_autofree char *name = text_printable(bitmap->name, TEXT_ESCAPED);
             g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
                         "%s: the image cannot be written to: its bitmap '%s' records writes, "
-                        "which is not supported", bdrv_filename(bs), bitmap->name);
+                        "which is not supported", bdrv_filename(bs), name);
             return -ENOTSUP;
         }
     }

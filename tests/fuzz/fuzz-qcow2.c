@@ -1,6 +1,6 @@
 /*
  * Opens a qcow2 image and looks at all of it, up to a bound: information, block status,
- * reads, internal snapshots, check.
+ * reads, internal snapshots, check; then writes to it.
  *
  * The names of files that an image holds are the fuzzer's, so none is opened: pieces of
  * memory stand in for the backing image and for the external data file.
@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include "block/block-int.h"
 #include "qapi/qapi-types.h"
+#include "record-node.h"
 #include "util/endian.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -19,6 +20,9 @@ enum {
     MAX_STATUS = 200,
     MAX_SNAPSHOTS = 4,
     BACKING_BYTES = 96 << 10,
+    WRITES = 8,
+    WRITE_BYTES = 40 << 10,
+    MAX_FILE_BYTES = 12 << 20,
 };
 
 typedef struct Input {
@@ -173,6 +177,67 @@ static void coroutine_fn try_image(void *opaque)
     }
 }
 
+/* Spread over the disk as reads are; what fails may do so. */
+static void coroutine_fn try_writes(BlockDriverState *bs)
+{
+    int64_t length = bdrv_length(bs);
+    g_autofree uint8_t *buf = g_malloc(WRITE_BYTES);
+
+    memset(buf, 0x5a, WRITE_BYTES);
+    for (int i = 0; i < WRITES && length; i++) {
+        int64_t offset = i % 2 ? length / WRITES * i : i * (int64_t)WRITE_BYTES - i;
+        int64_t bytes = MIN(length - offset, WRITE_BYTES);
+
+        if (offset < 0 || bytes <= 0) {
+            continue;
+        }
+        switch (i % 4) {
+        case 0:
+            bdrv_co_pwrite_zeroes(bs, offset, bytes, BDRV_REQ_MAY_UNMAP);
+            break;
+        case 1:
+            bdrv_co_pdiscard(bs, offset, bytes);
+            break;
+        default:
+            bdrv_co_pwrite(bs, offset, bytes, buf, BDRV_REQ_NONE);
+        }
+        if (i == WRITES / 2) {
+            bdrv_co_flush(bs);
+        }
+        g_clear_error(&bs->error);
+    }
+}
+
+/* The same image, open for writing: what is marked corrupt must stay as it is. */
+static void coroutine_fn try_image_writable(void *opaque)
+{
+    const Input *input = opaque;
+    g_autoptr(BlockDriverState) file =
+        record_node_new(input->data, input->size, MAX_FILE_BYTES, false);
+    g_autoptr(BlockDriverState) data_file = record_node_new("", 0, MAX_FILE_BYTES, false);
+    bool corrupt = input->size > 80 && be32_load(input->data + 4) >= 3 &&
+                   (input->data[79] & 2);
+    GError *error = NULL;
+    BlockDriverState *bs = bdrv_co_open_over(
+        file, "qcow2", BDRV_O_RDWR | BDRV_O_NO_BACKING | BDRV_O_NO_IO, &error);
+
+    if (!bs) {
+        drop(error);
+        return;
+    }
+    g_assert_false(corrupt);
+    if (bs->backing_filename) {
+        bs->backing = new_backing();
+    }
+    if (be32_load(input->data + 4) >= 3 && (input->data[79] & 4)) {
+        bs->data_file = g_steal_pointer(&data_file);
+    }
+    try_writes(bs);
+    try_reads(bs);
+    bdrv_co_finish(bs, NULL);
+    bdrv_unref(bs);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static AioContext *ctx;
@@ -186,5 +251,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         g_assert_nonnull(ctx);
     }
     aio_run(ctx, try_image, &input);
+    aio_run(ctx, try_image_writable, &input);
     return 0;
 }
