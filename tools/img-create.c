@@ -242,9 +242,9 @@ static bool take_backing(Create *o, const char *backing, const char *backing_for
 static bool check_options(const Create *o)
 {
     GError *error = NULL;
-    g_autoptr(JsonNode) node = o->options ? qapi_keyval_parse(o->options, NULL, &error) : NULL;
+    g_autoptr(JsonNode) node = qapi_keyval_parse(o->options ? o->options : "", NULL, &error);
 
-    if (error) {
+    if (!node) {
         g_prefix_error(&error, "-o: ");
         report_gerror(error);
         return false;
