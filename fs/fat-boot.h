@@ -64,10 +64,11 @@ G_STATIC_ASSERT(sizeof(FatBootSector) == 90);
 
 /* What a FAT boot sector amounts to. */
 typedef struct FatLayout {
-    unsigned bits;                  /* 12, 16 or 32 */
+    unsigned bits;                  /* of a FAT's entry: 12, 16 or 32 */
+    bool is_exfat;                  /* all of the 32 count; in FAT32, 28 do */
     uint32_t sector_bytes;
     uint32_t cluster_bytes;
-    uint64_t root_offset;           /* of the root directory: FAT12/16; 0 for FAT32 */
+    uint64_t root_offset;           /* of the root directory: FAT12/16; else 0 */
     uint32_t root_bytes;
     uint64_t fat_offset;            /* of the first FAT */
     uint64_t fat_bytes;             /* of each FAT */

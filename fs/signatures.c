@@ -200,11 +200,6 @@ static bool coroutine_fn co_match_raid_at_end(const Head *head, FsIdent *ident)
            matches(&end, &raid, ident);
 }
 
-static char *take_serial(uint32_t serial)
-{
-    return serial ? g_strdup_printf("%04X-%04X", serial >> 16, serial & 0xffff) : NULL;
-}
-
 static bool match_boot_sector(const Head *head, FsIdent *ident)
 {
     if (!head_has(head, 0, 512)) {
@@ -215,11 +210,6 @@ static bool match_boot_sector(const Head *head, FsIdent *ident)
     if (ntfs_is_boot_sector(head->data)) {
         ident->type = "ntfs";
         ident->uuid = g_strdup_printf("%016" PRIX64, le64_get(boot->ntfs.serial));
-        return true;
-    }
-    if (exfat_is_boot_sector(head->data)) {
-        ident->type = "exfat";
-        ident->uuid = take_serial(le32_load(head->data + 100));
         return true;
     }
     return false;

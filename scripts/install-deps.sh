@@ -17,7 +17,7 @@ debian_build="gcc libc6-dev meson ninja-build pkg-config python3 libglib2.0-dev
     libisal-dev ?liblzo2-dev ?liblz4-dev ?liblzma-dev libsodium-dev check"
 debian_test="valgrind clang ?libclang-rt-dev qemu-utils gdisk fdisk e2fsprogs dosfstools
     mtools attr acl mount util-linux diffutils tar zstd gzip sleuthkit git ?xfsprogs
-    ?btrfs-progs ?cryptsetup-bin ?ntfs-3g ?exfatprogs ?f2fs-tools ?squashfs-tools
+    ?btrfs-progs ?cryptsetup-bin ?ntfs-3g ?exfatprogs ?exfat-fuse ?f2fs-tools ?squashfs-tools
     ?genisoimage ?erofs-utils ?bcache-tools ?gcc-aarch64-linux-gnu
     ?libc6-dev-arm64-cross ?qemu-user ?lvm2 ?parted ?librsvg2-bin"
 debian_demo="qemu-utils fdisk e2fsprogs diffutils tar"

@@ -1,7 +1,7 @@
 /*
  * A file's clusters.  A chain is followed once, as far as it is asked for, and kept as
- * runs: the last RUNS_MAX of them, so that a chain in very many pieces is followed anew
- * by who goes back in it.
+ * runs: the last of them, so that a chain in very many pieces is followed anew by who
+ * goes back in it.
  */
 #include "fat.h"
 
@@ -41,41 +41,31 @@ static void restart(FatNode *node)
     g_array_set_size(node->runs, 0);
     g_clear_error(&node->broken);
     node->mapped = 0;
-    node->next = node->start;
+    node->next = node->file.start;
     node->mark = node->steps = 0;
     node->mark_until = 1;
-    node->complete = !node->start;
+    node->complete = !node->file.start;
     node->loops = false;
 }
 
 static uint32_t clusters_for(const FatState *s, uint64_t bytes)
 {
-    return div_round_up(bytes, s->geo.cluster_bytes);
+    return MIN(div_round_up(bytes, s->geo.cluster_bytes), UINT32_MAX);
 }
 
-static FatNode *node_new(const FatState *s, FsIno ino, const FatDirEntry *entry)
+FatNode *fat_node_new(const FatState *s, FsIno ino, const FatFile *file)
 {
     FatNode *node = g_new0(FatNode, 1);
 
     node->ino = ino;
-    node->entry = *entry;
+    node->file = *file;
     node->refcount = 1;
     node->lru.data = node;
     co_mutex_init(&node->lock);
     node->runs = g_array_new(FALSE, FALSE, sizeof(FatRun));
-    node->is_dir = ino == FAT_ROOT_INO || (entry->attributes & FAT_ATTR_DIRECTORY);
-    if (ino == FAT_ROOT_INO) {
-        node->is_fixed = s->geo.bits != 32;
-        node->start = s->root_cluster;
-    } else {
-        node->start = le16_get(entry->cluster_low);
-        if (s->geo.bits == 32) {
-            node->start |= (uint32_t)le16_get(entry->cluster_high) << 16;
-        }
-    }
-    node->limit = node->is_dir
-                      ? clusters_for(s, (uint64_t)FAT_ENTRIES_MAX * FAT_ENTRY_BYTES)
-                      : clusters_for(s, le32_get(entry->size));
+    node->is_fixed = ino == FAT_ROOT_INO && s->geo.root_bytes;
+    node->limit = clusters_for(
+        s, file->is_dir && !file->size_is_limit ? s->kind->dir_bytes_max : file->size);
     restart(node);
     return node;
 }
@@ -89,49 +79,6 @@ static FatNode *remember(FatState *s, FatNode *node)
     g_queue_push_tail_link(&s->lru, &node->lru);
     node->refcount++;
     return node;
-}
-
-/* Where a directory's entries can be. */
-static bool can_be_entry(const FatState *s, uint64_t offset)
-{
-    const FatLayout *geo = &s->geo;
-    uint64_t in_root = offset - geo->root_offset, in_data = offset - geo->data_offset;
-
-    return (geo->root_bytes && offset >= geo->root_offset &&
-            in_root < geo->root_bytes) ||
-           (offset >= geo->data_offset && in_data / geo->cluster_bytes < geo->clusters);
-}
-
-static bool coroutine_fn co_read_entry(FatState *s, FsIno ino, FatDirEntry *entry,
-                                       GError **errp)
-{
-    uint64_t offset = ino * FAT_ENTRY_BYTES;
-    uint32_t count;
-
-    if (ino > s->fs->max_ino || !can_be_entry(s, offset) ||
-        offset >= (uint64_t)blk_length(s->fs->blk)) {
-        fat_error(s, errp, EMBR_ERROR_CORRUPT, 0,
-                  "inode %" PRIu64 " is outside of the directories", ino);
-        return false;
-    }
-
-    const uint8_t *bytes = fat_pieces_co_get(s->pieces, offset, &count, errp);
-
-    if (!bytes) {
-        return false;
-    }
-    if (count < sizeof(*entry)) {
-        fat_error(s, errp, EMBR_ERROR_CORRUPT, offset,
-                  "a directory entry reaches past the end of the volume");
-        return false;
-    }
-    memcpy(entry, bytes, sizeof(*entry));
-    if (!fat_entry_is_file(entry)) {
-        fat_error(s, errp, EMBR_ERROR_CORRUPT, offset,
-                  "inode %" PRIu64 " is no file's directory entry", ino);
-        return false;
-    }
-    return true;
 }
 
 static FatNode *find(FatState *s, FsIno ino)
@@ -148,17 +95,21 @@ static FatNode *find(FatState *s, FsIno ino)
 
 FatNode *coroutine_fn fat_node_co_get(FatState *s, FsIno ino, GError **errp)
 {
-    FatDirEntry entry = {0};
+    FatFile file = {.is_dir = true, .start = s->root_cluster};
     FatNode *node = find(s, ino);
 
     if (node) {
         return node;
     }
-    if (ino != FAT_ROOT_INO && !co_read_entry(s, ino, &entry, errp)) {
-        return NULL;
+    if (ino != FAT_ROOT_INO) {
+        file = (FatFile){0};
+        if (!s->kind->co_read_file(s, ino, &file, errp)) {
+            return NULL;
+        }
     }
     /* Another coroutine may have been faster. */
-    return find(s, ino) ?: remember(s, node_new(s, ino, &entry));
+    node = find(s, ino);
+    return node ? node : remember(s, fat_node_new(s, ino, &file));
 }
 
 /* What is wrong ends the chain here. */
@@ -172,7 +123,7 @@ static void G_GNUC_PRINTF(5, 6) break_chain(FatState *s, FatNode *node, EmbrErro
     va_end(args);
     fat_error(s, &node->broken, code, offset,
               "%s (inode %" PRIu64 ") at byte 0x%" PRIx64 ": %s",
-              node->is_dir ? "directory" : "file", node->ino,
+              node->file.is_dir ? "directory" : "file", node->ino,
               (uint64_t)node->mapped * s->geo.cluster_bytes, text);
 }
 
@@ -188,20 +139,29 @@ static void break_loop(FatState *s, FatNode *node)
     node->loops = true;
 }
 
+static bool has_to_claim(const FatState *s, const FatNode *node)
+{
+    return s->owners && (node->file.is_dir || s->geo.clusters <= OWNED_CLUSTERS_MAX);
+}
+
 /* False: the cluster was met in another chain. */
 static bool claim(FatState *s, FatNode *node, uint32_t cluster)
 {
     uint32_t tag = (uint32_t)node->ino ?: 1;
 
-    if (!s->owners || (!node->is_dir && s->geo.clusters > OWNED_CLUSTERS_MAX)) {
+    if (!has_to_claim(s, node)) {
         return true;
     }
 
     uint32_t *owner = &s->owners[cluster - FAT_FIRST_CLUSTER];
 
     if (*owner && *owner != tag) {
+        g_autofree char *other = s->fs->max_ino <= UINT32_MAX
+                                     ? g_strdup_printf("inode %u", *owner)
+                                     : g_strdup("another inode");
+
         break_chain(s, node, EMBR_ERROR_CORRUPT, fat_cluster_offset(s, cluster),
-                    "cluster %u belongs to inode %u, too", cluster, *owner);
+                    "cluster %u belongs to %s, too", cluster, other);
         return false;
     }
     *owner = tag;
@@ -223,23 +183,24 @@ static bool is_met_again(FatNode *node, uint32_t cluster)
     return false;
 }
 
-static void append(FatNode *node, uint32_t cluster)
+static void append(FatNode *node, uint32_t cluster, uint32_t count)
 {
     FatRun *last = node->runs->len
                        ? &g_array_index(node->runs, FatRun, node->runs->len - 1)
                        : NULL;
 
     if (last && last->cluster + last->count == cluster) {
-        last->count++;
-    } else {
-        FatRun run = {node->mapped, cluster, 1};
+        last->count += count;
+    } else if (count) {
+        FatRun run = {node->mapped, cluster, count};
 
+        /* The run in front of this one may be the one that is asked for. */
         if (node->runs->len == RUNS_MAX) {
-            g_array_set_size(node->runs, 0);
+            g_array_remove_range(node->runs, 0, RUNS_MAX / 2);
         }
         g_array_append_val(node->runs, run);
     }
-    node->mapped++;
+    node->mapped += count;
 }
 
 /* What follows a cluster.  False: node->broken, if it matters. */
@@ -290,18 +251,58 @@ static void coroutine_fn co_check_rest(FatState *s, FatNode *node)
     node->complete = true;
 }
 
+static bool check_start(FatState *s, FatNode *node)
+{
+    if (!fat_is_cluster(s, node->next)) {
+        break_chain(s, node, EMBR_ERROR_CORRUPT, entry_offset(node),
+                    "the first cluster is 0x%x, expected 2 to 0x%" PRIx64, node->next,
+                    s->geo.clusters + 1);
+        return false;
+    }
+    return true;
+}
+
+/* All of what has no chain. */
+static void take_contiguous(FatState *s, FatNode *node)
+{
+    uint32_t start = node->file.start;
+
+    if (!node->limit) {
+        node->complete = true;
+        return;
+    }
+    if (!check_start(s, node)) {
+        return;
+    }
+
+    uint64_t room = s->geo.clusters - (start - FAT_FIRST_CLUSTER);
+
+    for (uint32_t i = 0; i < MIN(node->limit, room) && has_to_claim(s, node); i++) {
+        if (!claim(s, node, start + i)) {
+            append(node, start, i);
+            return;
+        }
+    }
+    append(node, start, MIN(node->limit, room));
+    if (node->limit > room) {
+        break_chain(s, node, EMBR_ERROR_CORRUPT, entry_offset(node),
+                    "%u clusters from 0x%x on, expected them to end at 0x%" PRIx64,
+                    node->limit, start, s->geo.clusters + 1);
+        return;
+    }
+    node->complete = true;
+}
+
 /* Goes on by one cluster. */
 static void coroutine_fn co_step(FatState *s, FatNode *node)
 {
     uint32_t cluster = node->next;
 
-    if (!fat_is_cluster(s, cluster)) {
-        break_chain(s, node, EMBR_ERROR_CORRUPT, entry_offset(node),
-                    "the first cluster is 0x%x, expected 2 to 0x%" PRIx64, cluster,
-                    s->geo.clusters + 1);
+    if (!check_start(s, node)) {
         return;
     }
-    if (node->mapped == node->limit && !node->is_dir) {
+    if (node->mapped == node->limit &&
+        (!node->file.is_dir || node->file.size_is_limit)) {
         co_check_rest(s, node);
         return;
     }
@@ -311,13 +312,14 @@ static void coroutine_fn co_step(FatState *s, FatNode *node)
     }
     if (node->mapped == node->limit) {
         break_chain(s, node, EMBR_ERROR_LIMIT, entry_offset(node),
-                    "more than %d entries", FAT_ENTRIES_MAX);
+                    "more than %" PRIu64 " entries",
+                    s->kind->dir_bytes_max / FAT_ENTRY_BYTES);
         return;
     }
     if (!claim(s, node, cluster)) {
         return;
     }
-    append(node, cluster);
+    append(node, cluster, 1);
     co_next(s, node, cluster);
 }
 
@@ -334,6 +336,9 @@ static void coroutine_fn co_follow(FatState *s, FatNode *node, uint32_t index)
 
     if (run && index < g_array_index(node->runs, FatRun, 0).index) {
         restart(node);
+    }
+    if (node->file.is_contiguous && !node->complete && !node->broken) {
+        take_contiguous(s, node);
     }
     while (!node->complete && !node->broken) {
         run = last_run(node);

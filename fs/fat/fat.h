@@ -1,18 +1,25 @@
 /*
- * FAT12, FAT16 and FAT32, reading only.
+ * FAT12, FAT16 and FAT32, reading only; and what exFAT (fs/exfat/) has in common with
+ * them, which is all but how things are written down.
  *
  * A file's inode number is where its directory entry lies: the byte offset on the
  * volume, divided by the size of an entry.  The root, which has none, is FAT_ROOT_INO.
  *
  * super.c    what the boot sector says, and whether the rest agrees
- * table.c    the FAT, one copy standing in for the other
- * chain.c    a file's clusters, as runs
  * dir.c      directories
  * name.c     short and long names
+ * driver.c   what the rest of embr calls
+ *
+ * and for both:
+ *
+ * state.c    what is set up once the layout is known; messages
+ * table.c    the FAT, one copy standing in for the other
+ * chain.c    a file's clusters, as runs
+ * scan.c     entries of a directory, one after the other
+ * file.c     content, and where it lies
  * time.c     times
  * use.c      what is allocated
  * pieces.c   a cache of pieces of the FAT, and of the volume
- * driver.c   what the rest of embr calls
  */
 #ifndef EMBR_FS_FAT_FAT_H
 #define EMBR_FS_FAT_FAT_H
@@ -28,17 +35,47 @@ enum { FAT_ROOT_INO = 1 }; /* inside the boot sector, where no entry can be */
 
 #define FAT_DEFAULT_CODEPAGE "CP437"
 
+typedef struct FatState FatState;
+typedef struct FatNode FatNode;
 typedef struct FatPieces FatPieces;
+
+/* What a directory says of a file. */
+typedef struct FatFile {
+    bool is_dir;
+    bool is_read_only;
+    bool is_contiguous; /* its clusters follow each other, and the FAT has no chain */
+    bool size_is_limit; /* a directory that does not go on behind its size */
+    uint32_t start;     /* the first cluster; 0 if there is none */
+    uint64_t size;
+    uint64_t written; /* bytes; what lies behind reads as zeroes */
+    FsTime mtime, atime, crtime;
+} FatFile;
+
+/* Where FAT and exFAT differ. */
+typedef struct FatKind {
+    const char *name; /* for messages */
+    uint64_t dir_bytes_max;
+    /* Of an inode that is not the root. */
+    bool coroutine_fn (*co_read_file)(FatState *s, FsIno ino, FatFile *file,
+                                      GError **errp);
+    bool coroutine_fn (*co_read_dir)(FatState *s, FatNode *dir, FsDirBatch *batch,
+                                     GError **errp);
+    /* An entry that is a directory's. */
+    bool (*is_subdir)(const uint8_t *entry);
+    /* Whether a cluster is allocated.  False: that cannot be told. */
+    bool coroutine_fn (*co_is_used)(FatState *s, uint32_t cluster, bool *used);
+} FatKind;
 
 /* What the bytes of short names mean. */
 typedef struct FatCodepage {
     gunichar upper_half[128]; /* of bytes 0x80 to 0xff; U+FFFD: nothing */
 } FatCodepage;
 
-typedef struct FatState {
+struct FatState {
+    const FatKind *kind;
     Filesystem *fs;
     FatLayout geo;
-    uint32_t root_cluster; /* FAT32 */
+    uint32_t root_cluster; /* FAT32 and exFAT */
     unsigned fat_first;    /* the FAT that is read */
     bool fat_mirrored;     /* the others should be the same */
     FatCodepage codepage;
@@ -47,7 +84,7 @@ typedef struct FatState {
     uint32_t *owners;  /* of each cluster that was seen in a chain; 0: nobody's yet */
     GHashTable *nodes; /* &ino -> FatNode, which the table holds a reference to */
     GQueue lru;        /* of FatNode, oldest first */
-} FatState;
+};
 
 /* Clusters that follow each other, in the file and on the volume. */
 typedef struct FatRun {
@@ -57,12 +94,10 @@ typedef struct FatRun {
 } FatRun;
 
 /* A file or directory, and as much of its chain as was followed. */
-typedef struct FatNode {
+struct FatNode {
     FsIno ino;
-    FatDirEntry entry; /* zeroes for the root */
-    bool is_dir;
+    FatFile file;
     bool is_fixed;  /* the root of FAT12 and FAT16, which has no chain */
-    uint32_t start; /* the first cluster; 0 if there is none */
     uint32_t limit; /* clusters that its size needs, or that it may have */
     unsigned refcount;
     GList lru;
@@ -75,8 +110,14 @@ typedef struct FatNode {
     bool complete;              /* nothing comes after mapped */
     bool loops;
     GError *broken; /* why nothing more can be followed */
-} FatNode;
+};
 
+/* state.c */
+
+/* s->kind, fs, geo, fat_first, fat_mirrored and root_cluster are set: makes the rest,
+ * and what filesystems have in common; warns of a volume that ends before. */
+void fat_state_init(FatState *s);
+void fat_state_clear(FatState *s);
 void fat_error(const FatState *s, GError **errp, EmbrError code, uint64_t offset,
                const char *format, ...) G_GNUC_PRINTF(5, 6);
 void fat_warn(FatState *s, uint64_t offset, const char *format, ...)
@@ -112,8 +153,8 @@ bool coroutine_fn fat_table_co_get(FatState *s, uint32_t cluster, uint32_t *valu
  * none. */
 bool coroutine_fn fat_table_co_get_other(FatState *s, uint32_t cluster,
                                          uint32_t *value);
-/* For tests: the entry of a cluster in a FAT of so many bits. */
-uint32_t fat_table_value(unsigned bits, const uint8_t *fat, uint32_t cluster);
+/* For tests: the entry of a cluster in a FAT; of geo, only its bits count. */
+uint32_t fat_table_value(const FatLayout *geo, const uint8_t *fat, uint32_t cluster);
 /* An entry's value as part of a chain. */
 static inline bool fat_is_cluster(const FatState *s, uint32_t value)
 {
@@ -127,6 +168,8 @@ static inline uint64_t fat_cluster_offset(const FatState *s, uint32_t cluster)
 
 /* chain.c */
 FatNode *coroutine_fn fat_node_co_get(FatState *s, FsIno ino, GError **errp);
+/* One that is not kept. */
+FatNode *fat_node_new(const FatState *s, FsIno ino, const FatFile *file);
 void fat_node_unref(FatNode *node);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(FatNode, fat_node_unref)
 void fat_nodes_drop(FatState *s);
@@ -135,17 +178,62 @@ void fat_nodes_drop(FatState *s);
 bool coroutine_fn fat_node_co_map(FatState *s, FatNode *node, uint32_t index,
                                   FatRun *run, GError **errp);
 
+/* scan.c */
+
+typedef enum FatScanNext {
+    FAT_SCAN_GO_ON,
+    FAT_SCAN_STOP_BEFORE, /* the entry is found again if the scan goes on */
+    FAT_SCAN_STOP_BEHIND,
+} FatScanNext;
+
+/* Entries in order; all zeroes but what its user sets. */
+typedef struct FatScan {
+    FatState *s;
+    FatNode *dir;
+    FatScanNext (*found)(const uint8_t *entry, uint64_t offset, void *opaque);
+    void *opaque;
+    uint64_t pos; /* in the directory */
+    bool ended;   /* nothing comes after pos */
+    bool stopped; /* by found */
+    uint8_t *buf;
+} FatScan;
+
+void fat_scan_clear(FatScan *scan);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FatScan, fat_scan_clear)
+/* Goes through a part of the directory.  False: it cannot be read; pos has moved on if
+ * more of the directory can be tried. */
+bool coroutine_fn fat_scan_co_part(FatScan *scan, GError **errp);
+/* How many directories are in one, and its size, as far as both can be found out. */
+void coroutine_fn fat_scan_co_count(FatState *s, FatNode *dir, uint32_t *subdirs,
+                                    uint64_t *size);
+
+/* file.c: the driver's callbacks, for both. */
+bool coroutine_fn fat_file_co_stat(Filesystem *fs, FsIno ino, FsStat *st,
+                                   GError **errp);
+bool coroutine_fn fat_file_co_readdir(Filesystem *fs, FsIno dir, FsDirBatch *batch,
+                                      GError **errp);
+bool coroutine_fn fat_file_co_read(Filesystem *fs, FsIno ino, uint64_t offset,
+                                   uint64_t bytes, void *buf, GError **errp);
+bool coroutine_fn fat_file_co_extents(Filesystem *fs, FsIno ino, uint64_t file_offset,
+                                      unsigned max, GArray *list, GError **errp);
+FsBlockUse coroutine_fn fat_file_co_block_use(Filesystem *fs, uint64_t device_offset,
+                                              uint64_t *pnum);
+/* Content of what has clusters; offset + bytes are not behind their end. */
+bool coroutine_fn fat_node_co_read(FatState *s, FatNode *node, uint64_t offset,
+                                   uint64_t bytes, void *buf, GError **errp);
+
 /* dir.c */
-bool coroutine_fn fat_dir_co_read(FatState *s, FatNode *dir, FsDirBatch *batch,
-                                  GError **errp);
-/* How many directories are in it, and its size, as far as both can be found out. */
-void coroutine_fn fat_dir_co_count(FatState *s, FatNode *dir, uint32_t *subdirs,
-                                   uint64_t *size);
+extern const FatKind fat_kind;
+/* The bytes of an entry, where one can be, from pieces. */
+bool coroutine_fn fat_entry_co_read(FatState *s, FsIno ino, void *entry, GError **errp);
 /* An entry that is a file's or directory's. */
 bool fat_entry_is_file(const FatDirEntry *entry);
 bool fat_entry_is_long_name(const FatDirEntry *entry);
 
 /* name.c */
+/* Appends UTF-16 up to a NUL as UTF-8.  Half of a pair without the other becomes three
+ * bytes that are no UTF-8, so that no two names become the same. */
+void fat_append_units(const gunichar2 *units, unsigned count, GString *name);
 /* False: the character set is not known, and all of its bytes are U+FFFD. */
 bool fat_codepage_init(FatCodepage *codepage, const char *charset);
 uint8_t fat_name_checksum(const uint8_t name[11]);
@@ -169,6 +257,7 @@ bool fat_long_name_take(FatLongName *longname, const FatDirEntry *entry, GString
 FsTime fat_time(uint16_t date, uint16_t time, uint8_t hundredths);
 
 /* use.c */
+bool coroutine_fn fat_use_co_is_used(FatState *s, uint32_t cluster, bool *used);
 FsBlockUse coroutine_fn fat_co_block_use(FatState *s, uint64_t offset, uint64_t *pnum);
 
 #endif

@@ -14,13 +14,10 @@ enum {
     FAT_STATE_DIRTY = 1,    /* in the byte behind the drive's number */
 };
 
-/* Values of FAT entries, FAT12's and FAT16's extended to FAT32's 28 bits. */
-enum {
-    FAT_VALUE_FREE = 0,
-    FAT_VALUE_BAD = 0x0ffffff7,
-    FAT_VALUE_END = 0x0ffffff8, /* and more */
-    FAT_VALUE_MASK = 0x0fffffff,
-};
+/* Values of FAT entries, those that are no clusters extended to 32 bits. */
+#define FAT_VALUE_FREE UINT32_C(0)
+#define FAT_VALUE_BAD UINT32_C(0xfffffff7)
+#define FAT_VALUE_END UINT32_C(0xfffffff8) /* and more */
 
 /* Attributes. */
 enum {

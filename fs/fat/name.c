@@ -112,8 +112,6 @@ void fat_long_name_add(FatLongName *longname, const FatLongEntry *entry)
     longname->expected--;
 }
 
-/* A half of a pair without the other has no character.  It is put as if it had one, in
- * three bytes that are no UTF-8, so that no two names become the same. */
 static void append_half(GString *name, gunichar2 unit)
 {
     g_string_append_c(name, (char)(0xe0 | unit >> 12));
@@ -124,6 +122,24 @@ static void append_half(GString *name, gunichar2 unit)
 static bool is_half(gunichar2 unit, unsigned which)
 {
     return (unit & 0xfc00) == which;
+}
+
+void fat_append_units(const gunichar2 *units, unsigned count, GString *name)
+{
+    for (unsigned i = 0; i < count && units[i]; i++) {
+        gunichar2 unit = units[i];
+        gunichar2 next = i + 1 < count ? units[i + 1] : 0;
+
+        if (is_half(unit, 0xd800) && is_half(next, 0xdc00)) {
+            g_string_append_unichar(name,
+                                    0x10000 + ((unit & 0x3ffu) << 10 | (next & 0x3ff)));
+            i++;
+        } else if ((unit & 0xf800) == 0xd800) {
+            append_half(name, unit);
+        } else {
+            g_string_append_unichar(name, unit);
+        }
+    }
 }
 
 bool fat_long_name_take(FatLongName *longname, const FatDirEntry *entry, GString *name)
@@ -137,19 +153,6 @@ bool fat_long_name_take(FatLongName *longname, const FatDirEntry *entry, GString
         return false;
     }
     g_string_truncate(name, 0);
-    for (unsigned i = 0; i < count && longname->units[i]; i++) {
-        gunichar2 unit = longname->units[i];
-        gunichar2 next = i + 1 < count ? longname->units[i + 1] : 0;
-
-        if (is_half(unit, 0xd800) && is_half(next, 0xdc00)) {
-            g_string_append_unichar(name,
-                                    0x10000 + ((unit & 0x3ffu) << 10 | (next & 0x3ff)));
-            i++;
-        } else if ((unit & 0xf800) == 0xd800) {
-            append_half(name, unit);
-        } else {
-            g_string_append_unichar(name, unit);
-        }
-    }
+    fat_append_units(longname->units, count, name);
     return true;
 }

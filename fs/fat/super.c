@@ -1,15 +1,10 @@
 /* The boot sector, and whether what it describes is there. */
-#include <sys/mman.h>
 #include "fat.h"
 
 enum {
     BOOT_BYTES = 512,
     BACKUP_SECTOR = 6, /* where everybody puts the copy of FAT32's boot sector */
     LABEL_ROOT_BYTES = 64 * 1024,
-    TABLE_PIECE_BYTES = 256 * 1024,
-    TABLE_PIECES = 32,
-    PIECE_BYTES = 64 * 1024,
-    PIECES = 128,
     INFO_LEAD = 0x41615252,
     INFO_SIGNATURE = 0x61417272,
 };
@@ -247,45 +242,6 @@ static void coroutine_fn co_check_state(FatState *s, const FatBootSector *boot)
     }
 }
 
-static void warn_of_size(FatState *s)
-{
-    uint64_t volume = blk_length(s->fs->blk);
-
-    if (s->geo.total_bytes > volume) {
-        fat_warn(s, 0,
-                 "the filesystem spans 0x%" PRIx64
-                 " bytes, but the volume ends at 0x%" PRIx64
-                 "; what lies beyond cannot be read",
-                 s->geo.total_bytes, volume);
-    }
-}
-
-/* The largest unit in which everything begins and ends. */
-static uint32_t common_unit(const FatLayout *geo)
-{
-    uint32_t unit = geo->cluster_bytes;
-
-    while (geo->data_offset % unit) {
-        unit /= 2;
-    }
-    return unit;
-}
-
-/* Memory comes as it is touched. */
-static uint32_t *map_owners(const FatLayout *geo)
-{
-    void *owners = mmap(NULL, geo->clusters * sizeof(uint32_t), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    return owners == MAP_FAILED ? NULL : owners;
-}
-
-static bool coroutine_fn co_load_piece(FatState *s, uint64_t offset, uint32_t bytes,
-                                       void *buf, GError **errp)
-{
-    return blk_co_read(s->fs->blk, offset, bytes, buf, "directory", errp);
-}
-
 bool coroutine_fn fat_super_co_load(FatState *s, bool from_backup, GError **errp)
 {
     BlockBackend *blk = s->fs->blk;
@@ -314,19 +270,9 @@ bool coroutine_fn fat_super_co_load(FatState *s, bool from_backup, GError **errp
                  FAT_DEFAULT_CODEPAGE);
     }
 
-    uint64_t used = (s->geo.clusters + FAT_FIRST_CLUSTER) * s->geo.bits / 8 + 1;
-
-    s->table = fat_pieces_new(
-        s, MIN(round_up_pow2(used, s->geo.sector_bytes), s->geo.fat_bytes),
-        TABLE_PIECE_BYTES, TABLE_PIECES, fat_table_co_load);
-    s->owners = map_owners(&s->geo);
-    s->fs->root = FAT_ROOT_INO;
-    s->fs->block_size = common_unit(&s->geo);
-    s->fs->max_ino = s->geo.total_bytes / FAT_ENTRY_BYTES;
     co_choose_fat(s, boot);
+    fat_state_init(s);
     co_check_info(s, boot);
     co_check_state(s, boot);
-    warn_of_size(s);
-    s->pieces = fat_pieces_new(s, blk_length(blk), PIECE_BYTES, PIECES, co_load_piece);
     return true;
 }

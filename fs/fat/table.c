@@ -18,24 +18,22 @@ uint64_t fat_table_offset(const FatState *s, uint32_t cluster)
 }
 
 /* The value of an entry that begins at p. */
-static uint32_t decode(unsigned bits, const uint8_t *p, uint32_t cluster)
+static uint32_t decode(const FatLayout *geo, const uint8_t *p, uint32_t cluster)
 {
-    uint32_t value;
+    unsigned significant = geo->bits == 32 && !geo->is_exfat ? 28 : geo->bits;
+    uint32_t rest = (uint32_t)(UINT64_MAX << significant);
+    uint32_t value = geo->bits == 32 ? le32_load(p) : le16_load(p);
 
-    if (bits == 32) {
-        return le32_load(p) & FAT_VALUE_MASK;
+    if (geo->bits == 12 && cluster % 2) {
+        value >>= 4;
     }
-    value = le16_load(p);
-    if (bits == 12) {
-        value = cluster % 2 ? value >> 4 : value & 0xfff;
-        return value >= 0xff7 ? value | 0x0ffff000 : value;
-    }
-    return value >= 0xfff7 ? value | 0x0fff0000 : value;
+    value &= ~rest;
+    return (value | rest) >= FAT_VALUE_BAD ? value | rest : value;
 }
 
-uint32_t fat_table_value(unsigned bits, const uint8_t *fat, uint32_t cluster)
+uint32_t fat_table_value(const FatLayout *geo, const uint8_t *fat, uint32_t cluster)
 {
-    return decode(bits, fat + entry_position(bits, cluster), cluster);
+    return decode(geo, fat + entry_position(geo->bits, cluster), cluster);
 }
 
 /* A piece of the FAT, from the first copy that can be read. */
@@ -71,7 +69,7 @@ bool coroutine_fn fat_table_co_get(FatState *s, uint32_t cluster, uint32_t *valu
         return false;
     }
     /* All of FAT12 is in one piece, and no other entry is cut by one's end. */
-    *value = decode(s->geo.bits, p, cluster);
+    *value = decode(&s->geo, p, cluster);
     return true;
 }
 
@@ -87,7 +85,7 @@ bool coroutine_fn fat_table_co_get_other(FatState *s, uint32_t cluster, uint32_t
             blk_co_pread(s->fs->blk, copy_offset(s, i) + at, bytes, entry) < 0) {
             continue;
         }
-        *value = decode(s->geo.bits, entry, cluster);
+        *value = decode(&s->geo, entry, cluster);
         if (fat_is_cluster(s, *value) || *value >= FAT_VALUE_END) {
             return true;
         }

@@ -1,7 +1,18 @@
-/* What is allocated, as the FAT says. */
+/* What is allocated, as the FAT says; or what exFAT has for that. */
 #include "fat.h"
 
-/* What was met in a chain is in use even if only a copy of the FAT says so. */
+bool coroutine_fn fat_use_co_is_used(FatState *s, uint32_t cluster, bool *used)
+{
+    uint32_t value;
+
+    if (!fat_table_co_get(s, cluster, &value, NULL)) {
+        return false;
+    }
+    *used = value != FAT_VALUE_FREE;
+    return true;
+}
+
+/* What was met in a chain is in use even if the map does not say so. */
 static bool is_owned(const FatState *s, uint64_t index)
 {
     return s->owners && s->owners[index];
@@ -16,11 +27,10 @@ static FsBlockUse coroutine_fn co_data_use(FatState *s, uint64_t offset, uint64_
 
     for (; index < s->geo.clusters; index++) {
         FsBlockUse this = FS_BLOCK_UNKNOWN;
-        uint32_t value;
+        bool used;
 
-        if (fat_table_co_get(s, index + FAT_FIRST_CLUSTER, &value, NULL)) {
-            this = value == FAT_VALUE_FREE && !is_owned(s, index) ? FS_BLOCK_FREE
-                                                                  : FS_BLOCK_USED;
+        if (s->kind->co_is_used(s, index + FAT_FIRST_CLUSTER, &used)) {
+            this = used || is_owned(s, index) ? FS_BLOCK_USED : FS_BLOCK_FREE;
         }
         if (index == first) {
             use = this;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""churn.py DIR SEED COUNT [fast]: COUNT random operations on files below DIR, the same for the
+"""churn.py DIR SEED COUNT [fast|plain]: COUNT random operations on files below DIR, the same for the
 same seed: what ages a filesystem.  fast: only what ext4 can put into fast commits, each
-followed by fsync, and at the end fsync of all."""
+followed by fsync, and at the end fsync of all.  plain: only what all filesystems have."""
 import ctypes
 import errno
 import os
@@ -107,6 +107,9 @@ OPERATIONS = [create] * 6 + [write] * 8 + [truncate] * 2 + [allocate] * 3 + \
 fast = sys.argv[4:] == ['fast']
 if fast:
     OPERATIONS = [create] * 4 + [write] * 6 + [truncate, truncate, rename, remove, link, mkdir]
+elif sys.argv[4:] == ['plain']:
+    OPERATIONS = [create] * 6 + [write] * 8 + [truncate] * 2 + [rename, mkdir, rmdir] + \
+        [remove] * 3
 for i in range(int(sys.argv[3])):
     operation = rng.choice(OPERATIONS) if files else create
     try:

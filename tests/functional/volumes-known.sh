@@ -21,7 +21,7 @@ want = dict(line.rstrip('\n').split('=', 1) for line in open('blkid.txt'))
 want = {k: v or None for k, v in want.items()}
 have = json.load(open('volumes.json'))['volumes'][0]
 keys = [('TYPE', 'filesystem'), ('UUID', 'uuid'), ('LABEL', 'label')]
-if want['TYPE'] in ('ntfs', 'exfat'):
+if want['TYPE'] == 'ntfs':
     keys.pop()                              # it is in a file
 bad = [(a, want.get(a), have.get(b)) for a, b in keys if want.get(a) != have.get(b)]
 for key, theirs, ours in bad:

@@ -213,14 +213,20 @@ START_TEST(test_table_values)
     static const uint8_t fat32[] = {0,    0,    0,    0,    0,    0,    0,    0,
                                     0x78, 0x56, 0x34, 0xf2, 0xf8, 0xff, 0xff, 0x0f};
 
-    ck_assert_uint_eq(fat_table_value(12, fat12, 2), 0x003);
-    ck_assert_uint_eq(fat_table_value(12, fat12, 3), 0xff4);
-    ck_assert_uint_eq(fat_table_value(12, fat12, 4), FAT_VALUE_BAD);
-    ck_assert_uint_eq(fat_table_value(16, fat16, 2), 0x1234);
-    ck_assert_uint_eq(fat_table_value(16, fat16, 3), FAT_VALUE_BAD);
-    ck_assert_uint_eq(fat_table_value(16, fat16, 1), 0x0fffffff);
-    ck_assert_uint_eq(fat_table_value(32, fat32, 2), 0x02345678);
-    ck_assert_uint_eq(fat_table_value(32, fat32, 3), FAT_VALUE_END);
+    static const FatLayout of12 = {.bits = 12}, of16 = {.bits = 16},
+                           of32 = {.bits = 32},
+                           of_exfat = {.bits = 32, .is_exfat = true};
+
+    ck_assert_uint_eq(fat_table_value(&of12, fat12, 2), 0x003);
+    ck_assert_uint_eq(fat_table_value(&of12, fat12, 3), 0xff4);
+    ck_assert_uint_eq(fat_table_value(&of12, fat12, 4), FAT_VALUE_BAD);
+    ck_assert_uint_eq(fat_table_value(&of16, fat16, 2), 0x1234);
+    ck_assert_uint_eq(fat_table_value(&of16, fat16, 3), FAT_VALUE_BAD);
+    ck_assert_uint_eq(fat_table_value(&of16, fat16, 1), 0xffffffff);
+    ck_assert_uint_eq(fat_table_value(&of32, fat32, 2), 0x02345678);
+    ck_assert_uint_eq(fat_table_value(&of32, fat32, 3), FAT_VALUE_END);
+    ck_assert_uint_eq(fat_table_value(&of_exfat, fat32, 2), 0xf2345678);
+    ck_assert_uint_eq(fat_table_value(&of_exfat, fat32, 3), 0x0ffffff8);
 }
 END_TEST
 
