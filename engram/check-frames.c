@@ -9,6 +9,8 @@
 #include "util/thread-pool.h"
 #include "util/units.h"
 
+enum { MAX_BAD_FRAMES = 1 << 16 };
+
 typedef struct FrameWork {
     Check *check;
     EngramFrameEntry entry;
@@ -17,6 +19,7 @@ typedef struct FrameWork {
     /* Filled by the pool. */
     uint8_t *data;                      /* frame and chunk list as they are in the file */
     uint32_t chunks;
+    bool bad;                           /* what was decoded is not what it should be */
     GPtrArray *errors;                  /* of GError */
 } FrameWork;
 
@@ -64,6 +67,7 @@ static void check_identities(FrameWork *work, const ChunkList *list, const uint8
         EVP_DigestFinal_ex(ctx, digest, NULL);
         if (memcmp(digest, list->digests + (size_t)i * ENGRAM_DIGEST_BYTES,
                    ENGRAM_DIGEST_BYTES) != 0) {
+            work->bad = true;
             note(work, g_error_new(EMBR_ERROR, EMBR_ERROR_CORRUPT,
                                    "frame at offset 0x%" PRIx64 ": chunk %" PRIu32
                                    " at position %" PRIu32
@@ -89,6 +93,7 @@ static int verify_frame(void *opaque)
     if (!engram_object_decode(work->data, frame, ENGRAM_OBJECT_FRAME, raw, NULL, &error)) {
         note(work, g_steal_pointer(&error));
         frame_ok = false;
+        work->bad = true;
     }
     check_padding(work, frame, work->data, ENGRAM_OBJECT_FRAME);
     check_padding(work, chunks, chunks_data, ENGRAM_OBJECT_CHUNKS);
@@ -117,6 +122,15 @@ static int verify_frame(void *opaque)
     return 0;
 }
 
+static void add_bad_frame(Check *check, const EngramRef *frame)
+{
+    gint64 key = le64_get(frame->offset);
+
+    if (g_hash_table_size(check->bad_frames) < MAX_BAD_FRAMES) {
+        g_hash_table_add(check->bad_frames, g_memdup2(&key, sizeof(key)));
+    }
+}
+
 static void coroutine_fn co_verify_frame(void *opaque)
 {
     FrameWork *work = opaque;
@@ -131,6 +145,7 @@ static void coroutine_fn co_verify_frame(void *opaque)
         error_set_errno(&error, -ret, "cannot read the frame at offset 0x%" PRIx64,
                         le64_get(frame->offset));
         check_object_problem(check, frame, error);
+        work->bad = true;
     } else {
         work->errors = g_ptr_array_new();
         thread_pool_co_run(thread_pool_cpu(), verify_frame, work);
@@ -138,6 +153,9 @@ static void coroutine_fn co_verify_frame(void *opaque)
             check_problem(check, g_ptr_array_index(work->errors, i));
         }
         g_ptr_array_unref(work->errors);
+    }
+    if (work->bad) {
+        add_bad_frame(check, frame);
     }
     if (work->number >= check->options.known_frames) {
         check->result->frames++;

@@ -26,6 +26,7 @@ typedef struct SegmentWork {
     EngramSegment segment;
     uint64_t number;
     uint64_t bytes;
+    uint64_t start;                     /* on the disk */
     /* Filled while it is checked. */
     EngramMap *map;
     const uint8_t **identities;         /* of entries; NULL where there is none */
@@ -165,6 +166,26 @@ static void count_entries(const SegmentWork *work)
     }
 }
 
+/* What is in frames that are bad. */
+static void lose_entries(const SegmentWork *work)
+{
+    const EngramMap *map = work->map;
+
+    if (!g_hash_table_size(work->check->bad_frames)) {
+        return;
+    }
+    for (uint32_t i = 0; i < map->n; i++) {
+        if (engram_map_is_zero(map, i)) {
+            continue;
+        }
+        gint64 key = le64_get(map->frames[le16_get(map->frame_indexes[i])].frame.offset);
+        if (g_hash_table_contains(work->check->bad_frames, &key)) {
+            check_lose(work->check, work->start + map->starts[i],
+                       engram_map_length(map, i));
+        }
+    }
+}
+
 static void coroutine_fn co_check_map(SegmentWork *work, uint8_t *raw)
 {
     Check *check = work->check;
@@ -173,6 +194,7 @@ static void coroutine_fn co_check_map(SegmentWork *work, uint8_t *raw)
 
     work->map = engram_map_parse(raw, ref, check->file->end, NULL, &error);
     if (!work->map) {
+        check_lose(check, work->start, work->bytes);
         check_object_problem(check, ref, error);
         return;
     }
@@ -183,6 +205,7 @@ static void coroutine_fn co_check_map(SegmentWork *work, uint8_t *raw)
         return;
     }
     count_entries(work);
+    lose_entries(work);
     work->identities = g_new0(const uint8_t *, work->map->n);
     work->identity_bytes = g_malloc((size_t)work->map->n * ENGRAM_DIGEST_BYTES);
     if (!co_identify(work)) {
@@ -204,6 +227,8 @@ static void coroutine_fn co_check_segment(void *opaque)
 
     if (raw) {
         co_check_map(work, raw);
+    } else {
+        check_lose(check, work->start, work->bytes);
     }
     engram_map_free(work->map);
     g_free(work->identities);
@@ -240,7 +265,8 @@ static bool coroutine_fn co_check_segments(Check *check, const EngramMapTop *top
         if (!engram_ref_is_none(&segments[i].map)) {
             SegmentWork *work = g_new0(SegmentWork, 1);
 
-            *work = (SegmentWork){ check, segments[i], number, bytes };
+            *work = (SegmentWork){ check, segments[i], number, bytes,
+                                   number << top->segment_bits };
             check_co_spawn(check, co_check_segment, work);
             continue;
         }
@@ -370,7 +396,11 @@ void coroutine_fn check_co_images(Check *check)
         check->result->images++;
         check->result->disk_bytes += image->virtual_size;
         check_info(check, image);
+        g_array_set_size(check->lost, 0);
         co_check_device_map(check, image);
+        if (!check->options.slot) {
+            check_co_report_lost(check, image);
+        }
         check_co_manifest(check, image);
     }
 }

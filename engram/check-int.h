@@ -4,6 +4,7 @@
  *   check.c         slots, commit record, problems
  *   check-frames.c  frames, chunk lists, the frame directory
  *   check-image.c   device maps, digests, manifests
+ *   check-lost.c    what damage costs
  */
 #ifndef EMBR_ENGRAM_CHECK_INT_H
 #define EMBR_ENGRAM_CHECK_INT_H
@@ -19,6 +20,9 @@ typedef struct Check {
     void *opaque;
     EngramCheckResult *result;
     GHashTable *damaged;            /* offsets of objects that were reported */
+    GHashTable *bad_frames;         /* offsets of frames that cannot be decoded, or not to
+                                       the chunks they should hold */
+    GArray *lost;                   /* of the image being checked: see check_lose() */
     /* The frame directory. */
     GArray *page_starts;            /* uint64_t: offset of the first frame of each page */
     GArray *page_numbers;           /* uint64_t: its number */
@@ -62,6 +66,12 @@ void coroutine_fn check_co_referred_frames(Check *check);
 CachedObject *coroutine_fn check_co_chunk_list(Check *check, const EngramRef *frame);
 
 void coroutine_fn check_co_images(Check *check);
+
+GArray *check_lost_new(void);
+/* A range of the disk of the image being checked is damaged. */
+void check_lose(Check *check, uint64_t offset, uint64_t bytes);
+/* Reports these ranges and the files that are in them. */
+void coroutine_fn check_co_report_lost(Check *check, const EngramImage *image);
 /* The manifest of an image, if it has one. */
 void coroutine_fn check_co_manifest(Check *check, const EngramImage *image);
 

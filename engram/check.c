@@ -242,6 +242,8 @@ bool coroutine_fn engram_co_check(BlockDriverState *file, const EngramCheckOptio
     memset(result, 0, sizeof(*result));
     result->end = f->end;
     check.damaged = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    check.bad_frames = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    check.lost = check_lost_new();
     check.page_starts = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     check.page_numbers = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     check.referred = g_byte_array_new();
@@ -267,6 +269,8 @@ bool coroutine_fn engram_co_check(BlockDriverState *file, const EngramCheckOptio
 
     object_cache_free(check.lists);
     object_cache_free(check.pages);
+    g_hash_table_destroy(check.bad_frames);
+    g_array_unref(check.lost);
     g_array_unref(check.page_starts);
     g_array_unref(check.page_numbers);
     g_byte_array_unref(check.referred);

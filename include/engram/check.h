@@ -41,7 +41,8 @@ typedef struct EngramCheckOptions {
     uint64_t n_frame_sums;
 } EngramCheckOptions;
 
-/* text: what is wrong and at which offset, without the file's name. */
+/* text: what is wrong and at which offset, without the file's name; then, for each image,
+ * which ranges of its disk and which files are lost by that. */
 typedef void EngramCheckReport(const char *text, void *opaque);
 
 /* Calls report for each problem, in no special order. options may be NULL. False only if the file is not

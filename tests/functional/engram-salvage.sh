@@ -67,6 +67,21 @@ for what in frame map; do
         "$EMBR_IMG" convert --salvage -O raw damaged.engram got.raw 2>stderr ||
             { cat stderr >&2; fail "$what $seed: salvage"; }
         same expected.raw got.raw "$what $seed: what was salvaged"
+        expect_failure 2 'ERROR' "$EMBR_IMG" check damaged.engram
+        python3 - <<'END' || { cat .stderr >&2; fail "$what $seed: what check says is lost"; }
+import re
+lost = [tuple(map(int, line.split())) for line in open('lost')]
+merged = []
+for start, length in sorted(lost):
+    if merged and merged[-1][0] + merged[-1][1] == start:
+        merged[-1][1] += length
+    else:
+        merged.append([start, length])
+found = [[int(at, 16), int(n)] for n, at in re.findall(
+    r"image 'disk.raw': (\d+) bytes of the disk at offset (0x[0-9a-f]+) are lost",
+    open('.stderr').read())]
+assert found == merged, (found, merged)
+END
         grep -q "$bytes bytes of 'damaged.engram' in all are lost" stderr || {
             cat stderr >&2
             fail "$what $seed: not $bytes bytes"
@@ -113,6 +128,14 @@ expect_failure 1 'is left out: .*damaged.engram' \
     "$EMBR_IMG" extract --skip-damaged -C skipped damaged.engram /
 expect_failure 1 'what cannot be read becomes zeroes' \
     "$EMBR_IMG" extract -C zeroed damaged.engram /
+expect_failure 2 'ERROR' "$EMBR_IMG" check damaged.engram
+sed -n "s/^ERROR image 'disk.raw': \(.*\): [0-9]* of [0-9]* bytes are lost$/\1/p" .stderr | sort >named
+(cd zeroed && find . -type f ! -path $'*\n*' ! -size +4M | LC_ALL=C grep -a '^[ -~]*$' | while IFS= read -r name; do
+    cmp -s "$name" "../tree/$name" || echo "${name#.}"
+done) | sort >different
+[ -s named ] || fail "check names no files: $(cat .stderr)"
+comm -23 different named >missed
+[ ! -s missed ] || fail "check does not name $(cat missed)"
 kept=0 left=0
 for i in 1 2 3 4 5 6; do
     [ -e zeroed/file$i ] || fail "file$i was not extracted"
