@@ -16,7 +16,7 @@
 enum {
     /* Members that are compared: so many times the root of their number.  What more
      * would find is in docs/hypervec.md. */
-    MEMBERS_PER_ROOT  = 32,
+    MEMBERS_PER_ROOT  = 48,
     /* How many different similarities go on to be compared in full: more than there
      * are to be hits, as short vectors tell less; of equals, all up to NEAR_MAX. */
     COMPARED_MIN      = 128,
