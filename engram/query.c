@@ -1,40 +1,14 @@
 /*
- * What is looked for, and in which engrams.
+ * In which engrams is looked, and the search.
  */
 #include "engram/query.h"
 
-#include "engram/content-sum.h"
+#include "engram/query-int.h"
 #include "engram/query-scan.h"
-#include "engram/sink-read.h"
-#include "engram/sink-unit.h"
 #include "engram/vector-index.h"
 #include "util/error.h"
 
 enum { NAMES_MAX = 20 };            /* of images that an error lists */
-
-G_STATIC_ASSERT((int)ENGRAM_QUERY_PIECE_BYTES == SINK_SEGMENT_BYTES);
-
-/* Digests depend on where chunks are cut, vectors do not. */
-typedef struct Sum {
-    Chunker chunker;
-    ContentSum *content;
-} Sum;
-
-typedef struct Searched {
-    EngramFile *file;
-    const Sum *sum;
-} Searched;
-
-struct EngramQuery {
-    unsigned n_hits;
-    double min_similarity;
-    char *image;
-    PathMatcher *paths;             /* NULL: any */
-    GPtrArray *sums;                /* of Sum: one for each way to cut */
-    GArray *engrams;                /* of Searched */
-    bool exact, all;
-    uint64_t size;                  /* of the content so far */
-};
 
 /* A search under way. */
 typedef struct Run {
@@ -47,14 +21,6 @@ typedef struct Run {
     void *opaque;
     EngramQueryResult *result;
 } Run;
-
-static void sum_free(gpointer data)
-{
-    Sum *sum = data;
-
-    content_sum_free(sum->content);
-    g_free(sum);
-}
 
 EngramQuery *engram_query_new(const EngramQueryOptions *options)
 {
@@ -69,7 +35,7 @@ EngramQuery *engram_query_new(const EngramQueryOptions *options)
         q->paths = path_matcher_new();
         path_matcher_add(q->paths, options->path, 0);
     }
-    q->sums = g_ptr_array_new_with_free_func(sum_free);
+    q->sums = g_ptr_array_new_with_free_func(query_sum_free);
     q->engrams = g_array_new(FALSE, FALSE, sizeof(Searched));
     return q;
 }
@@ -83,23 +49,20 @@ void engram_query_free(EngramQuery *q)
     path_matcher_free(q->paths);
     g_ptr_array_unref(q->sums);
     g_array_unref(q->engrams);
+    tree_vectors_free(q->tree);
+    g_free(q->entry);
     g_free(q);
 }
 
-static Sum *sum_at(const EngramQuery *q, guint i)
-{
-    return g_ptr_array_index(q->sums, i);
-}
-
-static Sum *find_sum(const EngramQuery *q, const ChunkerParams *params)
+static QuerySum *find_sum(const EngramQuery *q, const ChunkerParams *params)
 {
     for (guint i = 0; i < q->sums->len; i++) {
-        const ChunkerParams *p = &sum_at(q, i)->chunker.params;
+        const ChunkerParams *p = &query_sum(q, i)->chunker.params;
 
         if (p->min_bytes == params->min_bytes &&
             p->average_bytes == params->average_bytes &&
             p->max_bytes == params->max_bytes) {
-            return sum_at(q, i);
+            return query_sum(q, i);
         }
     }
     return NULL;
@@ -112,7 +75,7 @@ bool engram_query_add_engram(EngramQuery *q, EngramFile *f, GError **errp)
         .average_bytes = le32_get(f->commit.chunk_avg),
         .max_bytes = le32_get(f->commit.chunk_max),
     };
-    Sum *sum = find_sum(q, &params);
+    QuerySum *sum = find_sum(q, &params);
 
     if (!sum) {
         Chunker chunker;
@@ -121,68 +84,13 @@ bool engram_query_add_engram(EngramQuery *q, EngramFile *f, GError **errp)
             g_prefix_error(errp, "%s: ", bdrv_filename(f->file));
             return false;
         }
-        sum = g_new(Sum, 1);
+        sum = g_new(QuerySum, 1);
         sum->chunker = chunker;
         sum->content = content_sum_new(&sum->chunker);
         g_ptr_array_add(q->sums, sum);
     }
     Searched searched = { f, sum };
     g_array_append_val(q->engrams, searched);
-    return true;
-}
-
-static void coroutine_fn co_add(EngramQuery *q, const void *data, uint32_t bytes,
-                                uint64_t address)
-{
-    for (guint i = 0; i < q->sums->len; i++) {
-        content_sum_co_add(sum_at(q, i)->content, data, bytes, address);
-    }
-}
-
-void coroutine_fn engram_query_co_add_content(EngramQuery *q, const void *data,
-                                              uint32_t bytes)
-{
-    co_add(q, data, bytes, q->size);
-    q->size += bytes;
-}
-
-bool coroutine_fn engram_query_co_add_file(EngramQuery *q, Filesystem *fs, FsIno ino,
-                                           uint64_t size, GError **errp)
-{
-    g_autofree uint8_t *buf = g_malloc(MIN(size, ENGRAM_QUERY_PIECE_BYTES));
-
-    q->size = size;
-    for (uint64_t pos = 0; pos < size;) {
-        if (!sink_co_skip_holes(fs, ino, size, &pos, errp)) {
-            return false;
-        }
-        uint32_t n = MIN(size - pos, ENGRAM_QUERY_PIECE_BYTES);
-        if (!fs_co_read(fs, ino, pos, n, buf, errp)) {
-            return false;
-        }
-        co_add(q, buf, n, pos);
-        pos += n;
-    }
-    return true;
-}
-
-static bool coroutine_fn co_make_vector(const EngramQuery *q, uint64_t *vector,
-                                        GError **errp)
-{
-    const HypervecSpace *space = vector_space();
-    const VectorCounts *counts =
-        q->sums->len ? content_sum_co_counts(sum_at(q, 0)->content, q->size) : NULL;
-
-    if (counts) {
-        hypervec_threshold(space, vector, counts->trits,
-                           hypervec_active_default(space));
-    }
-    if (!counts || !hypervec_active(space, vector)) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
-                    "the content %s: no file is like it",
-                    q->size ? "has nothing but zeroes in it" : "is empty");
-        return false;
-    }
     return true;
 }
 
@@ -287,8 +195,7 @@ static void coroutine_fn co_search_engrams(Run *run)
 
         run->scan.file = searched->file;
         run->scan.engram_index = i;
-        run->scan.has_digest = true;
-        content_sum_digest(searched->sum->content, q->size, run->scan.digest);
+        run->scan.has_digest = query_digest(q, searched->sum, run->scan.digest);
         for (uint32_t j = 0; j < searched->file->n_images; j++) {
             co_search_image(run, j);
         }
@@ -299,12 +206,12 @@ bool coroutine_fn engram_query_co_search(EngramQuery *q, EngramQueryReport *repo
                                          void *opaque, EngramQueryResult *result,
                                          GError **errp)
 {
-    uint64_t vector[HYPERVEC_WORDS(VECTOR_DIMENSION)];
     g_autoptr(GString) names = g_string_new(NULL);
     Run run = {
         .q = q,
         .scan = {
-            .vector = vector,
+            .vector = q->vector,
+            .directories = query_is_directory(q),
             .n_hits = q->n_hits,
             .min_similarity = q->min_similarity,
             .paths = q->paths,
@@ -316,7 +223,7 @@ bool coroutine_fn engram_query_co_search(EngramQuery *q, EngramQueryReport *repo
     };
 
     *result = (EngramQueryResult){ 0 };
-    if (!co_make_vector(q, vector, errp)) {
+    if (!query_co_finish_content(q, errp)) {
         return false;
     }
     run.hits = query_hits_new(q->n_hits, !q->all);

@@ -1,6 +1,4 @@
 /* embr-img query */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +6,11 @@
 
 #include "commands.h"
 #include "engram/query.h"
-#include "fd.h"
 #include "file-entry.h"
+#include "image.h"
 #include "options.h"
+#include "query-source.h"
 #include "report.h"
-#include "tree.h"
 #include "util/text.h"
 
 #define HITS_DEFAULT 10
@@ -23,108 +21,17 @@
 
 typedef struct Query {
     char **engrams;
-    const char *content; /* FILE, "-" or IMAGE:/PATH */
+    const char *content; /* FILE, DIRECTORY, "-" or IMAGE:/PATH */
     EngramQueryOptions options;
     bool json;
 } Query;
-
-static bool coroutine_fn co_add_fd(EngramQuery *q, int fd, const char *name,
-                                   GError **errp)
-{
-    g_autofree uint8_t *buf = g_malloc(ENGRAM_QUERY_PIECE_BYTES);
-    size_t got = ENGRAM_QUERY_PIECE_BYTES;
-
-    while (got == ENGRAM_QUERY_PIECE_BYTES) {
-        if (!fd_read_some(fd, buf, ENGRAM_QUERY_PIECE_BYTES, name, &got, errp)) {
-            return false;
-        }
-        engram_query_co_add_content(q, buf, got);
-    }
-    return true;
-}
-
-static bool coroutine_fn co_add_host_file(EngramQuery *q, const char *name,
-                                          GError **errp)
-{
-    int fd = open(name, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0) {
-        error_set_errno(errp, errno, "cannot open %s", name);
-        return false;
-    }
-    bool ok = co_add_fd(q, fd, name, errp);
-    close(fd);
-    return ok;
-}
-
-static bool coroutine_fn co_add_node(EngramQuery *q, FsTree *tree, const char *path,
-                                     GError **errp)
-{
-    FsNode node;
-
-    if (!tree_co_resolve_regular(tree, path, &node, errp)) {
-        return false;
-    }
-    if (!engram_query_co_add_file(q, node.fs, node.ino, node.stat.size, errp)) {
-        g_prefix_error(errp, "%s: ", path);
-        return false;
-    }
-    return true;
-}
-
-static bool coroutine_fn co_add_from_image(EngramQuery *q, const char *image,
-                                           const char *path)
-{
-    const ImageOptions options = {0};
-    g_autoptr(FsTree) tree = tree_co_open(image, &options, NULL);
-    GError *error = NULL;
-
-    if (!tree) {
-        return false;
-    }
-    bool ok = co_add_node(q, tree, path, &error);
-    if (!ok) {
-        report_gerror(error);
-    }
-    tree_report_warnings(tree);
-    return ok;
-}
-
-/* A file of that whole name comes first, whatever is in it. */
-static bool coroutine_fn co_add_content(EngramQuery *q, const char *name)
-{
-    const char *colon = strstr(name, ":/");
-    GError *error = NULL;
-    bool ok;
-
-    if (strcmp(name, "-") == 0) {
-        ok = co_add_fd(q, STDIN_FILENO, "standard input", &error);
-    } else if (!colon || access(name, F_OK) == 0) {
-        ok = co_add_host_file(q, name, &error);
-    } else {
-        g_autofree char *image = g_strndup(name, colon - name);
-        return co_add_from_image(q, image, colon + 1);
-    }
-    if (!ok) {
-        report_gerror(error);
-    }
-    return ok;
-}
-
-static EngramFile *coroutine_fn co_open_engram(const char *name, GError **errp)
-{
-    g_autoptr(BlockDriverState) file =
-        bdrv_co_open_image(name, NULL, BDRV_O_PROTOCOL, errp);
-
-    return file ? engram_file_co_open(file, errp) : NULL;
-}
 
 /* Adds an engram to the query; false: reported. */
 static bool coroutine_fn co_add_engram(EngramQuery *q, const char *name,
                                        GPtrArray *files)
 {
     GError *error = NULL;
-    EngramFile *file = co_open_engram(name, &error);
+    EngramFile *file = query_co_open_engram(name, &error);
 
     if (file) {
         g_ptr_array_add(files, file);
@@ -222,7 +129,7 @@ static int coroutine_fn co_query(void *opaque)
     for (char **name = o->engrams; *name; name++) {
         *(co_add_engram(q, *name, files) ? &added : &skipped) += 1;
     }
-    if (!added || !co_add_content(q, o->content)) {
+    if (!added || !query_co_add_source(q, o->content)) {
         return EXIT_FAILURE;
     }
     return co_search(o, q, skipped);
@@ -273,7 +180,8 @@ int img_query(int argc, char **argv)
     const CommandSyntax syntax = {
         .summary =
             "Finds the files in engrams whose content is most like that of a file: of "
-            "the host, of standard input (-), or of any image (IMAGE:/PATH).\n"
+            "the host, of standard input (-), or of any image (IMAGE:/PATH); or the "
+            "directories that are most like one.\n"
             "Shows similarity, = for the same content or else ~, size, engram, image, "
             "path, and how many others have that content.",
         .parameters = "ENGRAM... FILE|-|IMAGE:/PATH",

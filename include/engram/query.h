@@ -1,5 +1,6 @@
 /*
- * EngramQuery: the files in engrams that are most like a given content.
+ * EngramQuery: the files in engrams that are most like a given content, or the
+ * directories that are most like a given one.
  *
  * Files are compared by the hypervectors in the manifests: their content is not read.
  * Every regular file that has a vector is a candidate: each whose content is more than
@@ -74,6 +75,22 @@ void coroutine_fn engram_query_co_add_content(EngramQuery *q, const void *data,
 bool coroutine_fn engram_query_co_add_file(EngramQuery *q, Filesystem *fs, FsIno ino,
                                            uint64_t size, GError **errp);
 
+/*
+ * Instead of a content, a directory may be looked for, by what is in it; hits are
+ * directories then.  This adds an entry: first the directory itself, with the path "",
+ * then all below it, each directory's right after it.  Content that is added after a
+ * file is that of the file; files that are none, and further names of files, are left
+ * out.
+ */
+bool coroutine_fn engram_query_co_add_entry(EngramQuery *q, const char *path,
+                                            bool is_directory, GError **errp);
+/* The same with what is known of a directory of an image, of which nothing is read.
+ * path: from the root, as hits have it, but "" for the root.  1; 0: it is not known,
+ * and nothing was added; -1 and an error. */
+int coroutine_fn engram_query_co_add_known(EngramQuery *q, EngramFile *f,
+                                           const EngramImage *image, const char *path,
+                                           GError **errp);
+
 typedef struct EngramQueryResult {
     GPtrArray *hits;            /* of EngramQueryHit, which it owns: best first */
     unsigned searched;          /* images */
@@ -94,8 +111,8 @@ typedef void EngramQueryReport(const GError *error, void *opaque);
  * no manifest, or has vectors of another dimension or encoding, which do not compare
  * (EMBR_ERROR_UNSUPPORTED).
  *
- * False and an error: EMBR_ERROR_INVALID if the content has no vector, since there is
- * nothing in it but zero blocks; EMBR_ERROR_NOT_FOUND if no image has the name asked
+ * False and an error: EMBR_ERROR_INVALID if the content or directory has no vector,
+ * since there is nothing in it but zero blocks; EMBR_ERROR_NOT_FOUND if no image has the name asked
  * for.
  */
 bool coroutine_fn engram_query_co_search(EngramQuery *q, EngramQueryReport *report,

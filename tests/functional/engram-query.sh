@@ -163,8 +163,6 @@ expect_failure 1 '^embr-img: Expecting one or more engrams' "$EMBR_IMG" query on
 expect_failure 1 'one.fs: .*no engram magic' "$EMBR_IMG" query one.fs query/tiny
 expect_failure 1 'nowhere' "$EMBR_IMG" query nowhere query/tiny
 expect_failure 1 'cannot open nowhere: No such file' "$EMBR_IMG" query one.engram nowhere
-expect_failure 1 'cannot read query: Is a directory' "$EMBR_IMG" query one.engram query
-expect_failure 1 '/docs is a directory' "$EMBR_IMG" query one.engram one.fs:/docs
 expect_failure 1 'docs/nowhere' "$EMBR_IMG" query one.engram one.fs:/docs/nowhere
 expect_failure 1 "no image is named 'nobody'; there is 'one.fs'" \
     "$EMBR_IMG" query -l nobody one.engram query/tiny
