@@ -1,5 +1,5 @@
 #!/bin/bash
-# Time of embr-img convert to raw as a ratio to qemu-img's, in one run.
+# Time of embr-img convert to raw and to qcow2 as a ratio to qemu-img's, in one run.
 #
 #     bench-convert.sh IMAGE.qcow2 [RUNS]
 #
@@ -32,3 +32,20 @@ for type in zlib zstd; do
 done
 "$embr" convert -q -O engram "$image" "$dir/image.engram"
 bench "engram -> raw, zstd qcow2 -> raw" 0.50 "$dir/image.engram" "$dir/zstd.qcow2"
+
+ours() { times "$embr" convert $options -O qcow2 "$our_source" "$dir/out.qcow2"; }
+theirs() { times qemu-img convert $options -m 8 -W -O qcow2 "$their_source" "$dir/out.qcow2"; }
+clean() { rm -f "$dir/out.qcow2"; }
+
+# bench_qcow2 NAME LIMIT SOURCE [CONVERT-OPTION...]: to qcow2, with these options
+bench_qcow2()
+{
+    options=${*:4}
+    bench "$1" "$2" "$3" "$3"
+}
+
+qemu-img convert -O raw "$image" "$dir/image.raw"
+bench_qcow2 "qcow2 -> qcow2" 1.00 "$image"
+bench_qcow2 "raw -> qcow2" 1.00 "$dir/image.raw"
+bench_qcow2 "raw -> qcow2 (zlib)" 0.60 "$dir/image.raw" -c
+bench_qcow2 "raw -> qcow2 (zstd)" 0.60 "$dir/image.raw" -c -o compression_type=zstd
