@@ -88,7 +88,8 @@ static void plan(BlockDriverState *bs, const Qcow2Entries *entries, uint64_t pos
     *a = (Alloc){ .cluster = entries->guest_offset, .start = pos };
     a->has_host = owns_host(s, entry);
     a->host = a->has_host ? entry & QCOW2_OFFSET_MASK : 0;
-    wanted = MIN(wanted, MAX(1, MAX_ALLOC_BYTES >> s->header.cluster_bits));
+    wanted = MIN(wanted, MAX(UINT64_C(1),
+                             (uint64_t)MAX_ALLOC_BYTES >> s->header.cluster_bits));
     wanted = a->has_host ? 1 : MIN(wanted, entries->count);
     a->whole = g_new0(bool, wanted);
     for (; a->count < wanted; a->count++) {
