@@ -17,7 +17,7 @@
  * measured. */
 enum {
     FAST_LEVEL = 1,
-    MAX_LEVEL = 15,
+    MAX_LEVEL = 17,
     MAX_LEVEL_FROM = 3,         /* lower levels are of what compresses badly, or is little */
     MAX_FRAMES_FROM = 1 << 20,  /* smaller frames are of what is read at random */
     MAX_FRAMES_FACTOR = 4,

@@ -361,7 +361,7 @@ START_TEST(effort)
 
     assert_scaled(ENGRAM_EFFORT_FAST, (const int[]){ 1, 1, 1, 1, 0 }, sizes);
     assert_scaled(ENGRAM_EFFORT_BALANCED, (const int[]){ 1, 3, 5, 19, 0 }, sizes);
-    assert_scaled(ENGRAM_EFFORT_MAX, (const int[]){ 1, 15, 15, 19, 0 }, larger);
+    assert_scaled(ENGRAM_EFFORT_MAX, (const int[]){ 1, 17, 17, 19, 0 }, larger);
 }
 END_TEST
 
