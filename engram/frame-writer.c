@@ -19,6 +19,7 @@ typedef struct Frame {
     uint32_t order;                 /* among sealed ones */
     unsigned profile;
     uint8_t *data;
+    uint32_t capacity;              /* bytes there is room for in data */
     uint32_t bytes;
     GArray *lengths;                /* of le32_t */
     GByteArray *digests;
@@ -30,7 +31,7 @@ typedef struct Frame {
 
 typedef struct ProfileState {
     Frame *open;                    /* NULL if none */
-    uint32_t frame_bytes;           /* of chunks, at most */
+    uint32_t frame_bytes;           /* of chunks, at most; a larger one has its own frame */
     int level;
     uint64_t chunks, bytes, stored, frames;
     Frame *spare;                   /* whose buffers are used again */
@@ -70,10 +71,7 @@ static Frame *frame_new(FrameWriter *w, unsigned profile)
     Frame *f = g_steal_pointer(&p->spare);
     EngramRef none = { 0 };
 
-    if (!f) {
-        f = frame_alloc(w, profile);
-        f->data = g_malloc(p->frame_bytes);
-    }
+    f = f ?: frame_alloc(w, profile);
     f->bytes = 0;
     g_array_set_size(f->lengths, 0);
     g_byte_array_set_size(f->digests, 0);
@@ -313,7 +311,7 @@ bool coroutine_fn frame_writer_co_reserve(FrameWriter *w, unsigned profile,
 {
     ProfileState *p = &w->profiles[profile];
 
-    if (p->open && len > p->frame_bytes - p->open->bytes) {
+    if (p->open && p->open->bytes && (uint64_t)p->open->bytes + len > p->frame_bytes) {
         co_seal(w, profile);
     }
     if (!check_failed(w, errp)) {
@@ -323,6 +321,10 @@ bool coroutine_fn frame_writer_co_reserve(FrameWriter *w, unsigned profile,
         return false;
     }
     p->open = p->open ?: frame_new(w, profile);
+    if (p->open->capacity < MAX(p->frame_bytes, len)) {
+        p->open->capacity = MAX(p->frame_bytes, len);
+        p->open->data = g_realloc(p->open->data, p->open->capacity);
+    }
     *place = (CodebookPlace){ .frame = p->open->number, .position = p->open->bytes };
     return true;
 }

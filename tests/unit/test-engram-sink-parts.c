@@ -389,6 +389,45 @@ START_TEST(test_zero_file)
 }
 END_TEST
 
+/* Chunks as large as the format has them, whatever the frames of the profile: an engram
+ * that is added to may have been cut so. */
+static void coroutine_fn co_large_chunks(void)
+{
+    static const uint32_t lengths[] = { 1000, ENGRAM_MAX_CHUNK_BYTES, 1000, 1000,
+                                        ENGRAM_MAX_CHUNK_BYTES, ENGRAM_MAX_CHUNK_BYTES };
+    static const CodebookPlace expected[] = { { 0, 0 }, { 1, 0 }, { 2, 0 }, { 2, 1000 },
+                                              { 3, 0 }, { 4, 0 } };
+    g_autofree char *path = g_build_filename(dir, "out", NULL);
+    g_autofree uint8_t *chunk = g_malloc0(ENGRAM_MAX_CHUNK_BYTES);
+    g_autoptr(ProfileSet) profiles = profile_set_load(NULL, NULL);
+    g_autoptr(OutFile) file = out_file_new(path, NULL);
+    unsigned profile = profile_for_content(profiles, PROFILE_CONTENT_FS_METADATA);
+    uint8_t digest[ENGRAM_DIGEST_BYTES] = { 0 };
+    ObjectWriter out;
+
+    object_writer_init(&out, file, ENGRAM_OBJECTS_START);
+    FrameWriter *frames = frame_writer_new(&out, profiles);
+    for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++) {
+        CodebookPlace place;
+
+        ck_assert(frame_writer_co_reserve(frames, profile, lengths[i], &place, NULL));
+        frame_writer_append(frames, profile, chunk, lengths[i], digest);
+        ck_assert_uint_eq(place.frame, expected[i].frame);
+        ck_assert_uint_eq(place.position, expected[i].position);
+    }
+    ck_assert(frame_writer_co_finish(frames, NULL));
+    ck_assert_uint_eq(frame_writer_count(frames), 5);
+    ck_assert_uint_eq(le32_get(frame_writer_ref(frames, 1)->raw), ENGRAM_MAX_CHUNK_BYTES);
+    frame_writer_free(frames);
+    object_writer_clear(&out);
+}
+
+START_TEST(test_large_chunks)
+{
+    run_in_coroutine(co_large_chunks);
+}
+END_TEST
+
 /* Any number of ranges that begin together are one piece of the disk. */
 static void coroutine_fn co_nested_ranges(void)
 {
@@ -437,6 +476,7 @@ static Suite *parts_suite(void)
     tcase_add_test(t, test_unfinished_files);
     tcase_add_test(t, test_huge_disk);
     tcase_add_test(t, test_zero_file);
+    tcase_add_test(t, test_large_chunks);
     tcase_add_test(t, test_nested_ranges);
     suite_add_tcase(s, t);
     return s;
