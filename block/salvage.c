@@ -137,13 +137,15 @@ static int coroutine_fn salvage_co_preadv(BlockDriverState *bs, int64_t offset,
         if (ret >= 0) {
             return 0;
         }
-        /* Up to the middle by itself; the rest in the next round. */
-        int64_t middle = round_up_pow2(offset + bytes / 2, grain);
-        int64_t n = MIN(middle - offset, bytes);
-        if (n == bytes) {
+        int64_t block_end = round_down_pow2(offset, grain) + grain;
+        if (offset + bytes <= block_end) {
             lose(bs, offset, bytes, iov, iov_offset, -ret);
             return 0;
         }
+        /* Whole blocks up to the middle, or the first one, by themselves; the rest in the
+         * next round. */
+        int64_t middle = round_down_pow2(offset + bytes / 2, grain);
+        int64_t n = MAX(middle, block_end) - offset;
         forget_error(bs);
         salvage_co_preadv(bs, offset, n, iov, iov_offset, flags);
         offset += n;

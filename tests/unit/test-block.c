@@ -602,6 +602,74 @@ static void coroutine_fn co_test_findings(void *opaque)
     ck_assert_str_eq(many->pdata[999], "ERROR 999");
 }
 
+/* A disk of ones of which some bytes cannot be read. */
+enum { BAD_DISK_BYTES = 4096, BAD_START = 1000, BAD_END = 2600 };
+
+static int coroutine_fn bad_co_preadv(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                      const IOVector *iov, size_t iov_offset,
+                                      BdrvRequestFlags flags)
+{
+    if (offset < BAD_END && offset + bytes > BAD_START) {
+        return -EIO;
+    }
+    iovector_memset(iov, iov_offset, 1, bytes);
+    return 0;
+}
+
+static BlockDriver bdrv_bad = {
+    .format_name = "bad",
+    .bdrv_co_preadv = bad_co_preadv,
+};
+
+static void count_lost(const SalvageRange *range, void *opaque)
+{
+    uint64_t *lost = opaque;
+
+    ck_assert_uint_lt(range->offset, BAD_END);
+    ck_assert_uint_gt(range->offset + range->bytes, BAD_START);
+    *lost += range->bytes;
+}
+
+/* Zeroes are only in blocks that hold bad bytes, and reads of any length end. */
+static void coroutine_fn check_salvage(BlockDriverState *filter, int64_t offset,
+                                       int64_t bytes)
+{
+    uint8_t buf[BAD_DISK_BYTES];
+
+    memset(buf, 2, sizeof(buf));
+    ck_assert_int_eq(bdrv_co_pread(filter, offset, bytes, buf, 0), 0);
+    for (int64_t i = 0; i < bytes; i++) {
+        int64_t pos = offset + i;
+        int64_t block = pos / SALVAGE_GRAIN_BYTES * SALVAGE_GRAIN_BYTES;
+        bool bad = pos >= BAD_START && pos < BAD_END;
+        bool near = block < BAD_END && block + SALVAGE_GRAIN_BYTES > BAD_START;
+
+        ck_assert_uint_le(buf[i], !bad);
+        ck_assert(near || buf[i] == 1);
+    }
+}
+
+static void coroutine_fn co_test_salvage(void *opaque)
+{
+    static const int64_t points[] = { 0, 1, 511, 512, 513, 999, 1000, 1001, 1024, 1025,
+                                      2048, 2559, 2560, 2599, 2600, 3072, 4095, 4096 };
+    BlockDriverState *bad = bdrv_new_node(&bdrv_bad, "bad", 0, NULL);
+    uint64_t lost = 0;
+
+    bad->total_bytes = BAD_DISK_BYTES;
+    g_autoptr(BlockDriverState) filter = bdrv_new_salvage(bad);
+    bdrv_unref(bad);
+    ck_assert_uint_eq(bdrv_salvage_foreach(filter, count_lost, &lost), 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(points); i++) {
+        for (size_t j = i + 1; j < G_N_ELEMENTS(points); j++) {
+            check_salvage(filter, points[i], points[j] - points[i]);
+        }
+    }
+    /* Blocks 512 to 3071, all of which were lost in one read or another. */
+    ck_assert_uint_eq(bdrv_salvage_foreach(filter, count_lost, &lost), 2560);
+    ck_assert_uint_eq(lost, 2560);
+}
+
 typedef struct Case {
     const char *name;
     CoroutineEntry *entry;
@@ -623,6 +691,7 @@ static const Case cases[] = {
     { "error notes", co_test_error_notes },
     { "findings", co_test_findings },
     { "slices", co_test_slices },
+    { "salvage", co_test_salvage },
 };
 
 START_TEST(test_case)
