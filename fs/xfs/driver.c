@@ -197,7 +197,7 @@ fs_init(fs_xfs);
 /* Asked after everybody else: the superblock is gone, but a copy of it is left. */
 static const FsDriver fs_xfs_copy = {
     .name = "xfs-copy",
-    .priority = -300,
+    .priority = FS_PRIORITY_BY_COPIES - 200,
     .fs_co_probe = xfs_co_probe_copy,
     XFS_CALLBACKS,
 };
