@@ -35,3 +35,9 @@ check()
 
 check plain '' 1 -n 4096
 check packed ,compress=zstd 2 --csum xxhash
+# Of mkfs.btrfs from 6.7 on.
+if mkfs.btrfs -O list-all 2>&1 | grep -q block-group-tree; then
+    check group-tree '' 3 -O block-group-tree,squota --csum blake2
+else
+    echo "mkfs.btrfs knows no block group trees: not tested"
+fi
