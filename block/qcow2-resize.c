@@ -164,73 +164,7 @@ static int coroutine_fn co_preallocate(BlockDriverState *bs, uint64_t start, uin
                : 0;
 }
 
-/* --- Growing --- */
-
-static int coroutine_fn co_grow_data_file(BlockDriverState *bs, uint64_t size,
-                                          PreallocMode mode, GError **errp)
-{
-    if (!bs->data_file || bdrv_length(bs->data_file) >= (int64_t)size) {
-        return 0;
-    }
-    return bdrv_co_truncate(bs->data_file, size,
-                            mode == PREALLOC_MODE_METADATA ? PREALLOC_MODE_OFF : mode, errp);
-}
-
-/* What is added must not show the backing image, nor what is left in the last cluster. */
-static int coroutine_fn co_zero_added(BlockDriverState *bs, uint64_t old_size, uint64_t size)
-{
-    Qcow2State *s = bs->opaque;
-    uint64_t end = MIN(size, round_up_pow2(old_size, s->cluster_bytes));
-    uint64_t below = bs->backing ? bdrv_length(bs->backing) : 0;
-
-    end = MAX(end, MIN(below, size));
-    return end > old_size ? qcow2_co_pwrite_zeroes(bs, old_size, end - old_size, 0) : 0;
-}
-
-static int coroutine_fn co_grow(BlockDriverState *bs, uint64_t size, PreallocMode mode,
-                                GError **errp)
-{
-    Qcow2State *s = bs->opaque;
-    uint64_t old_size = bs->total_bytes;
-    uint64_t entries = l1_entries_for(s, size);
-
-    if (entries > QCOW2_MAX_L1_BYTES / 8) {
-        explain(bs, errp, "The image size is too large for file format 'qcow2' (try using a "
-                "larger cluster size)");
-        return -EFBIG;
-    }
-    int ret = entries > s->l1_size ? co_move_l1(bs, entries) : 0;
-    if (ret < 0) {
-        return fail(bs, ret, "cannot make the L1 table larger", errp);
-    }
-    ret = co_grow_data_file(bs, size, mode, errp);
-    if (ret < 0) {
-        return ret;
-    }
-    bs->total_bytes = size;
-    ret = co_zero_added(bs, old_size, size);
-    if (ret == -ENOTSUP) {
-        ret = explain(bs, errp, "images of version 2 cannot grow in front of a longer "
-                      "backing image");
-    } else if (ret < 0) {
-        fail(bs, ret, "cannot write zeroes", errp);
-    } else if (mode != PREALLOC_MODE_OFF) {
-        ret = co_preallocate(bs, old_size, size, mode, errp);
-    }
-    if (ret >= 0) {
-        ret = qcow2_co_write_all(bs);
-        ret = ret < 0 ? ret : co_write_size(bs, size);
-        if (ret < 0) {
-            fail(bs, ret, "cannot write the new size", errp);
-        }
-    }
-    if (ret < 0) {
-        bs->total_bytes = old_size;
-    }
-    return ret;
-}
-
-/* --- Shrinking --- */
+/* --- Giving back --- */
 
 /* L2 tables of which nothing is left. */
 static void drop_tables(BlockDriverState *bs, uint64_t first)
@@ -270,6 +204,99 @@ static int coroutine_fn co_cut_file(BlockDriverState *bs, GError **errp)
     w->alloc_end = end << s->header.cluster_bits;
     return bdrv_co_truncate(bs->file, w->alloc_end, PREALLOC_MODE_OFF, errp);
 }
+
+/* --- Growing --- */
+
+static int coroutine_fn co_grow_data_file(BlockDriverState *bs, uint64_t size,
+                                          PreallocMode mode, GError **errp)
+{
+    if (!bs->data_file || bdrv_length(bs->data_file) >= (int64_t)size) {
+        return 0;
+    }
+    return bdrv_co_truncate(bs->data_file, size,
+                            mode == PREALLOC_MODE_METADATA ? PREALLOC_MODE_OFF : mode, errp);
+}
+
+/* What is added must not show the backing image, nor what is left in the last cluster. */
+static int coroutine_fn co_zero_added(BlockDriverState *bs, uint64_t old_size, uint64_t size)
+{
+    Qcow2State *s = bs->opaque;
+    uint64_t end = MIN(size, round_up_pow2(old_size, s->cluster_bytes));
+    uint64_t below = bs->backing ? bdrv_length(bs->backing) : 0;
+
+    end = MAX(end, MIN(below, size));
+    return end > old_size ? qcow2_co_pwrite_zeroes(bs, old_size, end - old_size, 0) : 0;
+}
+
+/* What was set aside beyond the old end is given back.  If that fails, too, the file is as
+ * it was but for leaks: the size was not written. */
+static void coroutine_fn co_undo_growth(BlockDriverState *bs, uint64_t old_size, uint64_t size,
+                                        uint64_t old_data_bytes)
+{
+    Qcow2State *s = bs->opaque;
+    uint64_t first = round_up_pow2(old_size, s->cluster_bytes);
+    uint64_t end = round_up_pow2(size, s->cluster_bytes);
+
+    bs->total_bytes = old_size;
+    int ret = first < end ? qcow2_co_forget(bs, first, end - first) : 0;
+    if (ret >= 0) {
+        drop_tables(bs, l1_entries_for(s, old_size));
+        ret = qcow2_co_write_all(bs);
+    }
+    if (ret >= 0) {
+        co_cut_file(bs, NULL);
+    }
+    if (bs->data_file && bdrv_length(bs->data_file) > (int64_t)old_data_bytes) {
+        bdrv_co_truncate(bs->data_file, old_data_bytes, PREALLOC_MODE_OFF, NULL);
+    }
+    g_clear_error(&bs->error);
+}
+
+static int coroutine_fn co_grow(BlockDriverState *bs, uint64_t size, PreallocMode mode,
+                                GError **errp)
+{
+    Qcow2State *s = bs->opaque;
+    uint64_t old_size = bs->total_bytes;
+    uint64_t entries = l1_entries_for(s, size);
+
+    if (entries > QCOW2_MAX_L1_BYTES / 8) {
+        explain(bs, errp, "The image size is too large for file format 'qcow2' (try using a "
+                "larger cluster size)");
+        return -EFBIG;
+    }
+    uint64_t old_data_bytes = bs->data_file ? bdrv_length(bs->data_file) : 0;
+    int ret = entries > s->l1_size ? co_move_l1(bs, entries) : 0;
+    if (ret < 0) {
+        return fail(bs, ret, "cannot make the L1 table larger", errp);
+    }
+    ret = co_grow_data_file(bs, size, mode, errp);
+    if (ret < 0) {
+        return ret;
+    }
+    bs->total_bytes = size;
+    ret = co_zero_added(bs, old_size, size);
+    if (ret == -ENOTSUP) {
+        ret = explain(bs, errp, "images of version 2 cannot grow in front of a longer "
+                      "backing image");
+    } else if (ret < 0) {
+        fail(bs, ret, "cannot write zeroes", errp);
+    } else if (mode != PREALLOC_MODE_OFF) {
+        ret = co_preallocate(bs, old_size, size, mode, errp);
+    }
+    if (ret >= 0) {
+        ret = qcow2_co_write_all(bs);
+        ret = ret < 0 ? ret : co_write_size(bs, size);
+        if (ret < 0) {
+            fail(bs, ret, "cannot write the new size", errp);
+        }
+    }
+    if (ret < 0) {
+        co_undo_growth(bs, old_size, size, old_data_bytes);
+    }
+    return ret;
+}
+
+/* --- Shrinking --- */
 
 static int coroutine_fn co_shrink(BlockDriverState *bs, uint64_t size, GError **errp)
 {
