@@ -18,6 +18,7 @@ int img_ls(int argc, char **argv);
 int img_map(int argc, char **argv);
 int img_part(int argc, char **argv);
 int img_query(int argc, char **argv);
+int img_resize(int argc, char **argv);
 int img_similar(int argc, char **argv);
 int img_snapshot(int argc, char **argv);
 int img_volumes(int argc, char **argv);

@@ -14,33 +14,33 @@ void image_options_clear(ImageOptions *options)
     g_clear_pointer(&options->snapshot, g_free);
 }
 
-bool image_parse_cache(const char *text, const char *option, CacheMode *mode)
+bool image_parse_cache(const char *text, char letter, CacheMode *mode)
 {
     static const struct {
         const char *name;
         CacheMode mode;
     } modes[] = {
         {"none", {.direct = true, .flush = true}},
-        {"directsync", {.direct = true, .flush = true}},
+        {"off", {.direct = true, .flush = true}},
+        {"directsync", {.direct = true, .flush = true, .writethrough = true}},
         {"writeback", {.flush = true}},
-        {"writethrough", {.flush = true}},
+        {"writethrough", {.flush = true, .writethrough = true}},
         {"unsafe", {0}},
     };
 
-    *mode = (CacheMode){0};
-    if (!text) {
-        return true;
-    }
     for (size_t i = 0; i < G_N_ELEMENTS(modes); i++) {
         if (strcmp(text, modes[i].name) == 0) {
             *mode = modes[i].mode;
             return true;
         }
     }
-    report_error("%s: '%s' is none of the cache modes none, directsync, writeback, "
-                 "writethrough, unsafe",
-                 option, text);
+    report_error("Invalid %scache option: %s", letter == 'T' ? "source " : "", text);
     return false;
+}
+
+int image_cache_flags(const CacheMode *mode)
+{
+    return (mode->direct ? BDRV_O_NOCACHE : 0) | (mode->flush ? 0 : BDRV_O_NO_FLUSH);
 }
 
 bool image_options_check(const ImageOptions *options)
@@ -51,7 +51,7 @@ bool image_options_check(const ImageOptions *options)
         report_error("--image-opts and --format are mutually exclusive");
         return false;
     }
-    return image_parse_cache(options->cache, "-T", &mode);
+    return !options->cache || image_parse_cache(options->cache, 'T', &mode);
 }
 
 static BlockDriverState *coroutine_fn co_open_described(const char *name, int flags,
@@ -100,13 +100,12 @@ BlockDriverState *coroutine_fn image_co_open(const char *name,
                                              const ImageOptions *options, int flags)
 {
     GError *error = NULL;
-    CacheMode mode;
+    CacheMode mode = {.flush = true};
 
-    if (!image_parse_cache(options->cache, "-T", &mode)) {
+    if (options->cache && !image_parse_cache(options->cache, 'T', &mode)) {
         return NULL;
     }
-    flags |= (mode.direct ? BDRV_O_NOCACHE : 0) |
-             (options->force_share ? BDRV_O_FORCE_SHARE : 0);
+    flags |= image_cache_flags(&mode) | (options->force_share ? BDRV_O_FORCE_SHARE : 0);
     BlockDriverState *bs =
         options->image_opts ? co_open_described(name, flags, &error)
                             : bdrv_co_open_image(name, options->format, flags, &error);
@@ -133,6 +132,26 @@ BlockBackend *coroutine_fn image_co_open_disk(const char *name,
         return NULL;
     }
     return blk_new(bs);
+}
+
+bool coroutine_fn image_co_finish(BlockDriverState *bs)
+{
+    GError *error = NULL;
+    int ret = bdrv_co_flush(bs);
+
+    if (ret < 0) {
+        error = bdrv_take_error(bs);
+        if (!error) {
+            error_set_errno(&error, -ret, "%s: cannot flush", bdrv_filename(bs));
+        }
+    } else {
+        bdrv_co_finish(bs, &error);
+    }
+    if (error) {
+        report_gerror(error);
+        return false;
+    }
+    return true;
 }
 
 Progress *image_progress_new(bool wanted)

@@ -21,11 +21,15 @@ void image_options_clear(ImageOptions *options);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ImageOptions, image_options_clear)
 
 /* For the GOptionEntry array of a command that has ImageOptions *o. */
-#define IMAGE_OPTION_ENTRIES(o)                                                        \
+#define IMAGE_FORMAT_OPTION_ENTRIES(o)                                                 \
     { "format", 'f', 0, G_OPTION_ARG_STRING, &(o)->format,                             \
       "Format of the image; by default found from its content", "FMT" },               \
     { "image-opts", 0, 0, G_OPTION_ARG_NONE, &(o)->image_opts,                         \
-      "The image is named by a description: driver=...,file.filename=...", NULL },     \
+      "The image is named by a description: driver=...,file.filename=...", NULL }
+
+/* For commands that only read it. */
+#define IMAGE_OPTION_ENTRIES(o)                                                        \
+    IMAGE_FORMAT_OPTION_ENTRIES(o),                                                    \
     { "force-share", 'U', 0, G_OPTION_ARG_NONE, &(o)->force_share,                     \
       "Open the image even if others write to it", NULL }
 
@@ -41,7 +45,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ImageOptions, image_options_clear)
 /* False, and reported, if the options contradict each other. */
 bool image_options_check(const ImageOptions *options);
 
-/* Opens the image for reading, with flags added.  NULL: reported. */
+/* Opens the image, for reading unless flags say else, with these added.  NULL: reported. */
 BlockDriverState *coroutine_fn image_co_open(const char *name,
                                              const ImageOptions *options, int flags);
 /* The disk in it, as it was in an internal snapshot if that is not NULL: "ID_OR_NAME"
@@ -50,12 +54,19 @@ BlockBackend *coroutine_fn image_co_open_disk(const char *name,
                                               const ImageOptions *options,
                                               const char *snapshot);
 
-/* Cache modes of -t and -T; NULL is the default.  False: reported. */
+/* What was written to the image is flushed, and the image closed.  False: reported. */
+bool coroutine_fn image_co_finish(BlockDriverState *bs);
+
+/* Cache modes of -t and -T. */
 typedef struct CacheMode {
     bool direct;                /* O_DIRECT */
-    bool flush;                 /* what was written is on the disk at the end */
+    bool flush;                 /* flushes go through to the disk */
+    bool writethrough;          /* every write is followed by one */
 } CacheMode;
-bool image_parse_cache(const char *text, const char *option, CacheMode *mode);
+/* letter: of the option.  False: reported. */
+bool image_parse_cache(const char *text, char letter, CacheMode *mode);
+/* The BDRV_O_ flags of it. */
+int image_cache_flags(const CacheMode *mode);
 
 /* Progress on stderr: shown all the time for -p, else when the process gets SIGUSR1. */
 Progress *image_progress_new(bool wanted);

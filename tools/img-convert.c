@@ -60,8 +60,7 @@ static bool coroutine_fn co_copy(const ConvertCommand *o, BlockBackend *src,
 static int coroutine_fn co_convert_push(ConvertCommand *o, BlockBackend *src,
                                         Progress *progress)
 {
-    int flags = (o->cache.direct ? BDRV_O_NOCACHE : 0) |
-                (o->cache.flush ? 0 : BDRV_O_NO_FLUSH) | BDRV_O_UNMAP;
+    int flags = image_cache_flags(&o->cache) | BDRV_O_UNMAP;
     g_autoptr(BlockDriverState) bs =
         o->no_create ? target_co_open(o->target, &o->target_image, flags, blk_bs(src))
                      : target_co_create(o->target, o->target_image.format,
@@ -281,7 +280,7 @@ static bool check_target(Arguments *a)
 static bool to_command(Arguments *a, ConvertCommand *o)
 {
     if (!image_options_check(&a->image) || !check_target(a) ||
-        !image_parse_cache(a->cache, "-t", &o->cache) ||
+        !image_parse_cache(a->cache ? a->cache : "unsafe", 't', &o->cache) ||
         !parse_sparse(a->sparse, &o->copy.sparse_bytes) ||
         !parse_coroutines(a->coroutines, &o->copy.coroutines)) {
         return false;

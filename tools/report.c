@@ -75,7 +75,7 @@ void report_warning(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    report("Warning: ", format, args);
+    report("warning: ", format, args);
     va_end(args);
 }
 

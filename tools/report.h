@@ -16,7 +16,7 @@ const char *report_program(void);
 void report_error(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* The same with the error's text; takes error. */
 void report_gerror(GError *error);
-/* "PROGRAM: Warning: message" */
+/* "PROGRAM: warning: message" */
 void report_warning(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
 /* Prints value of that schema type, or '[' value, ... ']', as qemu-img prints JSON,

@@ -40,7 +40,7 @@ expect_failure 1 "'a.raw': Image is not in qcow2 format" "$EMBR_IMG" info -fqcow
 expect_failure 1 "'xml' is neither human nor json" "$EMBR_IMG" info --output=xml a.raw
 expect_failure 1 'mutually exclusive' "$EMBR_IMG" info --image-opts -f raw driver=raw
 expect_failure 1 "'driver'|'file'" "$EMBR_IMG" info --image-opts driver=raw
-expect_failure 1 "'nonsense' is none of the cache modes" "$EMBR_IMG" check -T nonsense a.raw
+expect_failure 1 'Invalid source cache option: nonsense' "$EMBR_IMG" check -T nonsense a.raw
 expect_failure 1 "'1Q' is no size" "$EMBR_IMG" map --start-offset=1Q a.raw
 expect_failure 1 "'some' is neither leaks nor all" "$EMBR_IMG" check -r some a.raw
 expect_failure 63 'does not support checks' "$EMBR_IMG" check -r all a.raw

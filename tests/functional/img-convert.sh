@@ -87,7 +87,7 @@ refused 'Compression not supported for this file format' -c top.qcow2 out
 refused 'images with a backing file cannot be made' -B base.raw -F raw top.qcow2 out
 refused 'Expecting the file names of one image and of the target' base.raw top.qcow2 out
 refused 'Expecting the file names of one image and of the target' base.raw
-refused "'nonsense' is none of the cache modes" -t nonsense top.qcow2 out
+refused 'Invalid cache option: nonsense' -t nonsense top.qcow2 out
 refused "'17' is not a number of coroutines from 1 to 16" -m 17 top.qcow2 out
 refused "'0' is not a number" -m 0 top.qcow2 out
 refused "'1000' is not a multiple of 512" -S 1000 top.qcow2 out

@@ -44,7 +44,7 @@ echo 'start=2048, size=2048, type=83, bootable' | sfdisk -q -X dos dos
 cp gpt damaged
 printf x | dd of=damaged bs=1 seek=520 conv=notrunc status=none
 "$EMBR_IMG" volumes --output=json damaged >damaged.json 2>errors.txt || fail "damaged"
-grep -q '^embr-img: Warning: damaged: ' errors.txt || fail "no warning"
+grep -q '^embr-img: warning: damaged: ' errors.txt || fail "no warning"
 python3 -c 'import json
 table = json.load(open("damaged.json"))
 assert len(table["warnings"]) == 1 and len(table["volumes"]) == 3, table' || fail "JSON"
