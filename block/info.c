@@ -151,6 +151,23 @@ int coroutine_fn bdrv_co_change_backing(BlockDriverState *bs, const char *filena
     return ret;
 }
 
+int coroutine_fn bdrv_co_make_empty(BlockDriverState *bs, GError **errp)
+{
+    if (!bs->drv->bdrv_co_make_empty) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                    "%s: images of format %s cannot be made empty", bs->filename,
+                    bs->drv->format_name);
+        return -ENOTSUP;
+    }
+    if (!bdrv_check_writable(bs, "cannot be made empty", errp)) {
+        return -EROFS;
+    }
+    bdrv_co_begin_alone(bs);
+    int ret = bs->drv->bdrv_co_make_empty(bs, errp);
+    bdrv_co_end_alone(bs);
+    return ret;
+}
+
 int coroutine_fn bdrv_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,
                                        GError **errp)
 {

@@ -13,7 +13,6 @@ enum {
     DEFAULT_CLUSTER_BYTES = 64 << 10,
     DEFAULT_REFCOUNT_BITS = 16,
     SECTOR_BYTES = 512,
-    SMALL_CLUSTER_BYTES = 4096,     /* up to this size room in the header is for names of files */
     CLUSTERS = 3,                   /* header, refcount table, refcount block */
 };
 
@@ -156,29 +155,6 @@ static bool parse_options(NewImage *n, int64_t length, GError **errp)
 
 /* --- The header --- */
 
-static void add_extension(GByteArray *out, uint32_t type, const void *data, size_t len)
-{
-    static const uint8_t zeroes[8];
-    Qcow2DiskExtension ext = { be32_make(type), be32_make(len) };
-
-    g_byte_array_append(out, (const uint8_t *)&ext, sizeof(ext));
-    g_byte_array_append(out, data, len);
-    g_byte_array_append(out, zeroes, round_up_pow2(len, 8) - len);
-}
-
-/* The names of features, for programs that do not know them. */
-static void add_feature_names(GByteArray *out)
-{
-    static const Qcow2DiskFeatureName names[] = {
-        { 0, 0, "dirty bit" },          { 0, 1, "corrupt bit" },
-        { 0, 2, "external data file" }, { 0, 3, "compression type" },
-        { 0, 4, "extended L2 entries" },
-        { 1, 0, "lazy refcounts" },
-        { 2, 0, "bitmaps" },            { 2, 1, "raw external data" },
-    };
-    add_extension(out, QCOW2_EXTENSION_FEATURE_NAMES, names, sizeof(names));
-}
-
 static uint64_t incompatible_features(const NewImage *n)
 {
     const BlockdevCreateOptionsQcow2 *o = n->o;
@@ -188,65 +164,33 @@ static uint64_t incompatible_features(const NewImage *n)
            (o->has_extended_l2 && o->extended_l2 ? QCOW2_INCOMPAT_EXTENDED_L2 : 0);
 }
 
-static void fill_header(const NewImage *n, Qcow2DiskHeader *h)
-{
-    const BlockdevCreateOptionsQcow2 *o = n->o;
-    uint64_t cluster = UINT64_C(1) << n->cluster_bits;
-
-    *h = (Qcow2DiskHeader){
-        .magic = be32_make(QCOW2_MAGIC),
-        .version = be32_make(n->version),
-        .cluster_bits = be32_make(n->cluster_bits),
-        .refcount_table_offset = be64_make(cluster),
-        .refcount_table_clusters = be32_make(1),
-    };
-    if (n->version < 3) {
-        return;
-    }
-    h->incompatible_features = be64_make(incompatible_features(n));
-    h->compatible_features = be64_make(
-        o->has_lazy_refcounts && o->lazy_refcounts ? QCOW2_COMPAT_LAZY_REFCOUNTS : 0);
-    h->autoclear_features = be64_make(
-        o->has_data_file_raw && o->data_file_raw ? QCOW2_AUTOCLEAR_DATA_FILE_RAW : 0);
-    h->refcount_order = be32_make(n->refcount_order);
-    h->header_length = be32_make(sizeof(*h));
-    h->compression_type = n->compression;
-}
-
 /* The first cluster.  NULL: it is too small for it. */
 static GByteArray *make_header(const NewImage *n, GError **errp)
 {
     const BlockdevCreateOptionsQcow2 *o = n->o;
-    uint64_t cluster = UINT64_C(1) << n->cluster_bits;
-    g_autoptr(GByteArray) out = g_byte_array_new();
-    Qcow2DiskHeader h;
+    Qcow2Header h = {
+        .version = n->version,
+        .cluster_bits = n->cluster_bits,
+        .refcount_table_offset = UINT64_C(1) << n->cluster_bits,
+        .refcount_table_clusters = 1,
+        .incompatible_features = incompatible_features(n),
+        .compatible_features =
+            o->has_lazy_refcounts && o->lazy_refcounts ? QCOW2_COMPAT_LAZY_REFCOUNTS : 0,
+        .autoclear_features =
+            o->has_data_file_raw && o->data_file_raw ? QCOW2_AUTOCLEAR_DATA_FILE_RAW : 0,
+        .refcount_order = n->refcount_order,
+        .compression = n->compression,
+        .backing_file = o->backing_file,
+        .backing_format = o->backing_file ? o->backing_fmt : NULL,
+        .data_file = o->data_file,
+    };
+    GByteArray *out = qcow2_header_compose(&h);
 
-    fill_header(n, &h);
-    g_byte_array_append(out, (const uint8_t *)&h,
-                        n->version < 3 ? QCOW2_V2_HEADER_BYTES : sizeof(h));
-    if (o->backing_file && o->backing_fmt) {
-        add_extension(out, QCOW2_EXTENSION_BACKING_FORMAT, o->backing_fmt,
-                      strlen(o->backing_fmt));
-    }
-    if (o->data_file) {
-        add_extension(out, QCOW2_EXTENSION_DATA_FILE, o->data_file, strlen(o->data_file));
-    }
-    if (n->version >= 3 && cluster > SMALL_CLUSTER_BYTES) {
-        add_feature_names(out);
-    }
-    add_extension(out, QCOW2_EXTENSION_END, "", 0);
-    if (o->backing_file) {
-        Qcow2DiskHeader *head = (Qcow2DiskHeader *)out->data;
-        head->backing_file_offset = be64_make(out->len);
-        head->backing_file_size = be32_make(strlen(o->backing_file));
-        g_byte_array_append(out, (const uint8_t *)o->backing_file, strlen(o->backing_file));
-    }
-    if (out->len > cluster) {
+    if (!out) {
         refuse(n, errp, "The names of backing file and data file do not fit into a cluster of "
-               "%" PRIu64 " bytes", cluster);
-        return NULL;
+               "%" PRIu64 " bytes", UINT64_C(1) << n->cluster_bits);
     }
-    return g_steal_pointer(&out);
+    return out;
 }
 
 /* Header, refcount table and block. */

@@ -1,4 +1,4 @@
-#include "qcow2.h"
+#include "qcow2-writer.h"
 
 #include "util/byte-reader.h"
 
@@ -65,6 +65,11 @@ static bool parse_v3_fields(HeaderParser *p, const Qcow2DiskHeader *disk, GError
         return refuse(p, errp, EMBR_ERROR_CORRUPT,
                       "header length is %" PRIu32 ", past the end of the file (%zu)",
                       h->header_length, p->len);
+    }
+    if (h->header_length > sizeof(*disk)) {
+        h->unknown_fields = g_byte_array_new();
+        g_byte_array_append(h->unknown_fields, p->buf + sizeof(*disk),
+                            h->header_length - sizeof(*disk));
     }
     return true;
 }
@@ -289,6 +294,16 @@ static bool take_string(const HeaderParser *p, const char *what, const void *dat
     return true;
 }
 
+/* Kept as it is, for when the header is written anew. */
+static bool keep_extension(HeaderParser *p, uint32_t type, const uint8_t *data, size_t len)
+{
+    if (!p->h->unknown_extensions) {
+        p->h->unknown_extensions = g_byte_array_new();
+    }
+    qcow2_add_extension(p->h->unknown_extensions, type, data, len);
+    return true;
+}
+
 static bool parse_extension(HeaderParser *p, uint32_t type, const uint8_t *data, size_t len,
                             GError **errp)
 {
@@ -303,7 +318,7 @@ static bool parse_extension(HeaderParser *p, uint32_t type, const uint8_t *data,
     case QCOW2_EXTENSION_BITMAPS:
         return parse_bitmaps_extension(p, data, len, errp);
     default:
-        return true;
+        return keep_extension(p, type, data, len);
     }
 }
 
@@ -313,10 +328,12 @@ static bool parse_extensions(HeaderParser *p, uint64_t area_end, GError **errp)
     uint64_t end = MIN(area_end, p->len);
     uint64_t pos = p->h->header_length;
 
+    p->h->extensions_end = pos;
     while (range_fits(pos, sizeof(Qcow2DiskExtension), end)) {
         uint32_t type = be32_load(p->buf + pos);
         uint32_t len = be32_load(p->buf + pos + 4);
         if (type == QCOW2_EXTENSION_END) {
+            p->h->extensions_end = pos + sizeof(Qcow2DiskExtension);
             return true;
         }
         pos += sizeof(Qcow2DiskExtension);
@@ -331,6 +348,7 @@ static bool parse_extensions(HeaderParser *p, uint64_t area_end, GError **errp)
             return false;
         }
         pos += round_up_pow2(len, 8);
+        p->h->extensions_end = MIN(pos, end);
     }
     return true;
 }
@@ -355,6 +373,7 @@ static bool parse_backing_file(HeaderParser *p, uint64_t offset, uint32_t len, G
         return refuse(p, errp, EMBR_ERROR_CORRUPT, "backing file name contains NUL");
     }
     p->h->backing_file = g_strndup((const char *)p->buf + offset, len);
+    p->h->backing_file_offset = offset;
     return true;
 }
 
@@ -434,4 +453,20 @@ void qcow2_header_clear(Qcow2Header *header)
     g_clear_pointer(&header->backing_file, g_free);
     g_clear_pointer(&header->backing_format, g_free);
     g_clear_pointer(&header->data_file, g_free);
+    g_clear_pointer(&header->unknown_fields, g_byte_array_unref);
+    g_clear_pointer(&header->unknown_extensions, g_byte_array_unref);
+}
+
+void qcow2_header_copy(Qcow2Header *copy, const Qcow2Header *header)
+{
+    *copy = *header;
+    copy->backing_file = g_strdup(header->backing_file);
+    copy->backing_format = g_strdup(header->backing_format);
+    copy->data_file = g_strdup(header->data_file);
+    if (copy->unknown_fields) {
+        g_byte_array_ref(copy->unknown_fields);
+    }
+    if (copy->unknown_extensions) {
+        g_byte_array_ref(copy->unknown_extensions);
+    }
 }

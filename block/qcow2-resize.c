@@ -22,18 +22,6 @@ static int G_GNUC_PRINTF(3, 4) explain(BlockDriverState *bs, GError **errp,
     return -EINVAL;
 }
 
-static int fail(BlockDriverState *bs, int ret, const char *what, GError **errp)
-{
-    GError *error = bdrv_take_error(bs);
-
-    if (error) {
-        g_propagate_prefixed_error(errp, error, "%s: ", what);
-    } else {
-        error_set_errno(errp, -ret, "%s: %s", bdrv_filename(bs), what);
-    }
-    return ret;
-}
-
 static int coroutine_fn co_write_new_l1(BlockDriverState *bs, uint64_t offset,
                                         uint64_t entries)
 {
@@ -150,7 +138,7 @@ static int coroutine_fn co_preallocate(BlockDriverState *bs, uint64_t start, uin
     while (pos < end) {
         int ret = co_preallocate_some(bs, pos, end, &pos, &host_end);
         if (ret < 0) {
-            return fail(bs, ret, "cannot allocate clusters", errp);
+            return qcow2_fail(bs, ret, "cannot allocate clusters", errp);
         }
     }
     s->writer->free_hint = 0;
@@ -267,7 +255,7 @@ static int coroutine_fn co_grow(BlockDriverState *bs, uint64_t size, PreallocMod
     uint64_t old_data_bytes = bs->data_file ? bdrv_length(bs->data_file) : 0;
     int ret = entries > s->l1_size ? co_move_l1(bs, entries) : 0;
     if (ret < 0) {
-        return fail(bs, ret, "cannot make the L1 table larger", errp);
+        return qcow2_fail(bs, ret, "cannot make the L1 table larger", errp);
     }
     ret = co_grow_data_file(bs, size, mode, errp);
     if (ret < 0) {
@@ -279,7 +267,7 @@ static int coroutine_fn co_grow(BlockDriverState *bs, uint64_t size, PreallocMod
         ret = explain(bs, errp, "images of version 2 cannot grow in front of a longer "
                       "backing image");
     } else if (ret < 0) {
-        fail(bs, ret, "cannot write zeroes", errp);
+        qcow2_fail(bs, ret, "cannot write zeroes", errp);
     } else if (mode != PREALLOC_MODE_OFF) {
         ret = co_preallocate(bs, old_size, size, mode, errp);
     }
@@ -287,7 +275,7 @@ static int coroutine_fn co_grow(BlockDriverState *bs, uint64_t size, PreallocMod
         ret = qcow2_co_write_all(bs);
         ret = ret < 0 ? ret : co_write_size(bs, size);
         if (ret < 0) {
-            fail(bs, ret, "cannot write the new size", errp);
+            qcow2_fail(bs, ret, "cannot write the new size", errp);
         }
     }
     if (ret < 0) {
@@ -314,12 +302,28 @@ static int coroutine_fn co_shrink(BlockDriverState *bs, uint64_t size, GError **
         ret = qcow2_co_write_all(bs);
     }
     if (ret < 0) {
-        return fail(bs, ret, "cannot give back clusters", errp);
+        return qcow2_fail(bs, ret, "cannot give back clusters", errp);
     }
     if (bs->data_file) {
         ret = bdrv_co_truncate(bs->data_file, size, PREALLOC_MODE_OFF, errp);
     }
     return ret < 0 ? ret : co_cut_file(bs, errp);
+}
+
+int coroutine_fn qcow2_co_make_empty(BlockDriverState *bs, GError **errp)
+{
+    Qcow2State *s = bs->opaque;
+    uint64_t bytes = round_up_pow2(bs->total_bytes, s->cluster_bytes);
+    int ret = qcow2_co_begin_change(bs);
+
+    if (ret >= 0 && bytes) {
+        ret = qcow2_co_forget(bs, 0, bytes);
+    }
+    if (ret >= 0) {
+        drop_tables(bs, 0);
+        ret = qcow2_co_write_all(bs);
+    }
+    return ret < 0 ? qcow2_fail(bs, ret, "cannot be made empty", errp) : co_cut_file(bs, errp);
 }
 
 int coroutine_fn qcow2_co_truncate(BlockDriverState *bs, int64_t length,
@@ -341,7 +345,7 @@ int coroutine_fn qcow2_co_truncate(BlockDriverState *bs, int64_t length,
     }
     int ret = qcow2_co_begin_change(bs);
     if (ret < 0) {
-        return fail(bs, ret, "cannot be resized", errp);
+        return qcow2_fail(bs, ret, "cannot be resized", errp);
     }
     if (length > bs->total_bytes) {
         return co_grow(bs, length, preallocation, errp);

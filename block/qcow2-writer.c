@@ -115,6 +115,18 @@ void coroutine_fn qcow2_co_mark_corrupt(BlockDriverState *bs)
     }
 }
 
+int qcow2_fail(BlockDriverState *bs, int ret, const char *what, GError **errp)
+{
+    GError *error = bdrv_take_error(bs);
+
+    if (error) {
+        g_propagate_prefixed_error(errp, error, "%s: ", what);
+    } else {
+        error_set_errno(errp, -ret, "%s: %s", bdrv_filename(bs), what);
+    }
+    return ret;
+}
+
 static bool touches(uint64_t offset, uint64_t bytes, uint64_t start, uint64_t length)
 {
     return length && offset < start + length && offset + bytes > start;

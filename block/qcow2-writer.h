@@ -2,6 +2,7 @@
  * Writing qcow2 images: what its files share. docs/qcow2.md says how it all fits.
  *
  *   qcow2-writer.c       opening for writing, closing; marks in the header
+ *   qcow2-header-write.c the header written anew; another backing file
  *   qcow2-alloc.c        reference counts in memory, clusters taken and given back
  *   qcow2-reftable.c     the refcount table and its growth
  *   qcow2-checkpoint.c   in which order what is in memory gets into the file
@@ -101,8 +102,25 @@ void coroutine_fn qcow2_co_mark_corrupt(BlockDriverState *bs);
 /* The same, with an error noted: metadata would be overwritten, counts are off. -EIO. */
 int qcow2_refuse(BlockDriverState *bs, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
+/* The reason for ret that a node noted, or the text of ret, as an error of the image with what
+ * could not be done.  Returns ret. */
+int qcow2_fail(BlockDriverState *bs, int ret, const char *what, GError **errp);
+
 /* What the metadata there is, of the tables that are known; NULL: none. */
 const char *qcow2_metadata_at(BlockDriverState *bs, uint64_t offset, uint64_t bytes);
+
+/* --- qcow2-header-write.c --- */
+
+void qcow2_add_extension(GByteArray *out, uint32_t type, const void *data, size_t len);
+/* The beginning of a file with this header: what is not recorded in h is as in a new image.
+ * NULL: it is larger than a cluster. */
+GByteArray *qcow2_header_compose(const Qcow2Header *h);
+/* The image's header becomes *h, which gets the old one in exchange; with what the old one
+ * referred to and the new one does not, the caller deals.  -ENOSPC: it is larger than a
+ * cluster.  After a failure the file has either header; s->header says which. */
+int coroutine_fn qcow2_co_replace_header(BlockDriverState *bs, Qcow2Header *h);
+int coroutine_fn qcow2_co_change_backing(BlockDriverState *bs, const char *filename,
+                                         const char *format, GError **errp);
 
 /* --- qcow2-alloc.c --- */
 
@@ -219,6 +237,7 @@ int coroutine_fn qcow2_co_fix_copied(BlockDriverState *bs);
 
 int coroutine_fn qcow2_co_truncate(BlockDriverState *bs, int64_t length,
                                    PreallocMode preallocation, GError **errp);
+int coroutine_fn qcow2_co_make_empty(BlockDriverState *bs, GError **errp);
 int coroutine_fn qcow2_co_create(const char *filename, int64_t length, const char *keyval,
                                  GError **errp);
 

@@ -187,6 +187,8 @@ static BlockDriver bdrv_qcow2 = {
     .bdrv_co_get_info = qcow2_co_get_info,
     .bdrv_co_check = qcow2_co_check,
     .bdrv_co_load_snapshot = qcow2_co_load_snapshot,
+    .bdrv_co_change_backing = qcow2_co_change_backing,
+    .bdrv_co_make_empty = qcow2_co_make_empty,
     .bdrv_co_create = qcow2_co_create,
 };
 block_init(bdrv_qcow2);

@@ -2,7 +2,7 @@
  * qcow2: what its files share.
  *
  *   qcow2.c              the driver: open, close
- *   qcow2-header.c       header, header extensions
+ *   qcow2-header.c       header, header extensions: parsed
  *   qcow2-cache.c        L2 tables in memory
  *   qcow2-cluster.c      guest offset -> extent
  *   qcow2-read.c         reading, several extents at once
@@ -44,6 +44,10 @@ typedef struct Qcow2Header {
     uint32_t nb_bitmaps;            /* 0: no bitmaps, or they cannot be trusted */
     uint64_t bitmap_directory_offset;
     uint64_t bitmap_directory_bytes;
+    GByteArray *unknown_fields;     /* of the header, behind those above; NULL: none */
+    GByteArray *unknown_extensions; /* as they are in the file, one after the other; NULL: none */
+    uint64_t extensions_end;        /* where the list of extensions ends */
+    uint64_t backing_file_offset;   /* of the name; 0: none */
 } Qcow2Header;
 
 /* buf holds the first len bytes of the file, enough if len is the smaller of
@@ -54,6 +58,7 @@ bool qcow2_header_parse(Qcow2Header *header, const uint8_t *buf, size_t len,
  * QCOW2_V2_HEADER_BYTES; 0 if they are no qcow2 header. */
 size_t qcow2_header_bytes_wanted(const uint8_t *buf, size_t len);
 void qcow2_header_clear(Qcow2Header *header);
+void qcow2_header_copy(Qcow2Header *copy, const Qcow2Header *header);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Qcow2Header, qcow2_header_clear)
 
 typedef struct Qcow2Cache Qcow2Cache;

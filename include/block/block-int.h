@@ -149,6 +149,8 @@ struct BlockDriver {
     /* Records another backing image, NULL: none. */
     int coroutine_fn (*bdrv_co_change_backing)(BlockDriverState *bs, const char *filename,
                                                const char *format, GError **errp);
+    /* Everything becomes unallocated; the backing image shows, or zeroes. */
+    int coroutine_fn (*bdrv_co_make_empty)(BlockDriverState *bs, GError **errp);
     int coroutine_fn (*bdrv_co_load_snapshot)(BlockDriverState *bs, const char *id_or_name,
                                               GError **errp);
     /* From now on nothing fails for damage: what is lost reads as zeroes and is noted in

@@ -219,9 +219,14 @@ int coroutine_fn bdrv_co_snapshot_goto(BlockDriverState *bs, const char *id_or_n
 int coroutine_fn bdrv_co_snapshot_delete(BlockDriverState *bs, const char *id_or_name,
                                          GError **errp);
 /* Records another backing image in bs, NULL: none; the nodes stay as they are, and so does
- * what is stored: what the two images differ in is the caller's business. */
+ * what is stored: what the two images differ in is the caller's business.  What was written
+ * to bs before is stable before.  -EINVAL: the image cannot have that one; -ENOSPC: there is
+ * no room for the name. */
 int coroutine_fn bdrv_co_change_backing(BlockDriverState *bs, const char *filename,
                                         const char *format, GError **errp);
+/* Nothing is stored in bs any more: its backing image shows, or zeroes.  What was written
+ * elsewhere and has to be there first (commit) is the caller's to flush before. */
+int coroutine_fn bdrv_co_make_empty(BlockDriverState *bs, GError **errp);
 /* From now on reads show the internal snapshot with that ID or name. */
 int coroutine_fn bdrv_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,
                                        GError **errp);

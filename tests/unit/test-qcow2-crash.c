@@ -6,9 +6,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "churn.h"
+#include "memory-image.h"
 #include "run-in-coroutine.h"
 
 enum {
@@ -47,31 +47,16 @@ static BlockDriverState *backing_node(void)
     return bdrv_new_memory(bytes, "backing");
 }
 
-/* A new image, in memory. */
-static BlockDriverState *coroutine_fn co_new_file(bool record)
+static char *what(void)
 {
-    g_autofree char *dir = g_dir_make_tmp("embr-qcow2-XXXXXX", NULL);
-    g_autofree char *path = g_build_filename(dir, "image", NULL);
-    g_autofree char *content = NULL;
-    GError *error = NULL;
-    gsize bytes;
-
-    if (!bdrv_co_create_image(path, "qcow2", DISK_BYTES, options, &error)) {
-        ck_abort_msg("%s", error->message);
-    }
-    ck_assert(g_file_get_contents(path, &content, &bytes, NULL));
-    unlink(path);
-    rmdir(dir);
-    return record_node_new(content, bytes, FILE_BYTES_MAX, record);
+    return g_strdup_printf("%s, seed %u", options, seed);
 }
 
 static BlockDriverState *coroutine_fn co_open(BlockDriverState *file)
 {
-    GError *error = NULL;
-    BlockDriverState *bs =
-        bdrv_co_open_over(file, "qcow2", BDRV_O_RDWR | BDRV_O_NO_BACKING, &error);
+    g_autofree char *test = what();
+    BlockDriverState *bs = memory_image_co_open(file, test);
 
-    ck_assert_msg(bs != NULL, "%s, seed %u: %s", options, seed, error ? error->message : "");
     if (with_backing) {
         bs->backing = backing_node();
     }
@@ -80,23 +65,14 @@ static BlockDriverState *coroutine_fn co_open(BlockDriverState *file)
 
 static void coroutine_fn co_check(BlockDriverState *bs, bool leaks_ok)
 {
-    GError *error = NULL;
-    g_autoptr(ImageCheck) check = bdrv_co_check(bs, 0, &error);
-    g_autoptr(GPtrArray) findings = bdrv_take_findings(bs);
-
-    ck_assert_msg(check != NULL, "%s", error ? error->message : "");
-    if (check->corruptions || check->check_errors || (check->leaks && !leaks_ok)) {
-        ck_abort_msg("%s, seed %u: check: %s", options, seed,
-                     (char *)g_ptr_array_index(findings, 0));
-    }
+    g_autofree char *test = what();
+    memory_image_co_check(bs, leaks_ok, test);
 }
 
 static void coroutine_fn co_finish(BlockDriverState *bs)
 {
-    GError *error = NULL;
-    int ret = bdrv_co_finish(bs, &error);
-
-    ck_assert_msg(ret == 0, "%s, seed %u: %s", options, seed, error ? error->message : "");
+    g_autofree char *test = what();
+    memory_image_co_finish(bs, test);
 }
 
 static void coroutine_fn co_crash(Churn *churn, BlockDriverState *file, GRand *rand)
@@ -117,7 +93,8 @@ static void coroutine_fn co_crash(Churn *churn, BlockDriverState *file, GRand *r
 static void coroutine_fn co_test_crash(void)
 {
     g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
-    g_autoptr(BlockDriverState) file = co_new_file(true);
+    g_autoptr(BlockDriverState) file =
+        memory_image_co_new(options, DISK_BYTES, FILE_BYTES_MAX, true);
     BlockDriverState *bs = co_open(file);
     g_autoptr(Churn) churn = churn_new(bs, file, rand);
 
@@ -142,7 +119,8 @@ static void coroutine_fn co_test_failures(void)
 {
     for (unsigned i = 0; i < 12; i++) {
         g_autoptr(GRand) rand = g_rand_new_with_seed(seed + i);
-        g_autoptr(BlockDriverState) file = co_new_file(false);
+        g_autoptr(BlockDriverState) file =
+            memory_image_co_new(options, DISK_BYTES, FILE_BYTES_MAX, false);
         BlockDriverState *bs = co_open(file);
         g_autoptr(Churn) churn = churn_new(bs, NULL, rand);
 
