@@ -215,6 +215,43 @@ int coroutine_fn qcow2_co_add_refcount(BlockDriverState *bs, uint64_t offset, ui
     return ret;
 }
 
+int coroutine_fn qcow2_co_drop_refcount(BlockDriverState *bs, uint64_t offset, uint64_t bytes)
+{
+    Qcow2State *s = bs->opaque;
+    Qcow2Writer *w = s->writer;
+    unsigned order = s->header.refcount_order;
+    uint64_t per_slice = (uint64_t)qcow2_cache_slice_bytes(w->refcounts) * 8 >> order;
+    uint64_t n, index = 0;
+    uint64_t first = touched(s, offset, bytes, &n);
+    Qcow2Slice *slice = NULL;
+
+    for (uint64_t i = 0; i < n; i++, index++) {
+        if (!slice || index == per_slice) {
+            g_clear_pointer(&slice, qcow2_cache_put);
+            int ret = qcow2_refcount_block(w, first + i)
+                          ? qcow2_co_get_refcount_slice(bs, first + i, &slice, &index)
+                          : qcow2_refuse(bs, "cluster %" PRIu64 " is in use, but its refcount "
+                                         "is 0", first + i);
+            if (ret < 0) {
+                return ret;
+            }
+        }
+        uint64_t count = qcow2_refcount_load(slice->data, order, index);
+        if (count > 1) {
+            qcow2_refcount_store(slice->data, order, index, count - 1);
+            qcow2_cache_set_dirty(w->refcounts, slice);
+        } else if (count == 1) {
+            qcow2_free_later(bs, (first + i) << s->header.cluster_bits, s->cluster_bytes);
+        } else {
+            qcow2_cache_put(slice);
+            return qcow2_refuse(bs, "cluster %" PRIu64 " is in use, but its refcount is 0",
+                                first + i);
+        }
+    }
+    g_clear_pointer(&slice, qcow2_cache_put);
+    return 0;
+}
+
 int coroutine_fn qcow2_co_apply_free(BlockDriverState *bs, const Qcow2Free *f)
 {
     Qcow2State *s = bs->opaque;

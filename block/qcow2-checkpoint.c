@@ -181,7 +181,8 @@ int coroutine_fn qcow2_co_checkpoint(BlockDriverState *bs)
     }
     uint64_t number = ++w->checkpoints_begun;
     begin(bs, &c);
-    int ret = co_run_steps(bs, &c, &l2_done, &l1_done, &frees_done);
+    int ret = qcow2_co_settle_header(bs);
+    ret = ret < 0 ? ret : co_run_steps(bs, &c, &l2_done, &l1_done, &frees_done);
     end(bs, &c, l2_done, l1_done, frees_done);
     if (ret >= 0) {
         w->checkpoints_done = number;

@@ -214,6 +214,31 @@ static int coroutine_fn co_write_safely(BlockDriverState *bs, const Layout *l,
                : co_write(bs, 0, SECTOR_BYTES, bytes);
 }
 
+static void exchange(Qcow2State *s, Qcow2Header *h)
+{
+    Qcow2Header kept = s->header;
+
+    s->header = *h;
+    *h = kept;
+}
+
+int coroutine_fn qcow2_co_replace_fields(BlockDriverState *bs, Qcow2Header *h)
+{
+    Qcow2State *s = bs->opaque;
+    g_autoptr(GByteArray) fields = g_byte_array_new();
+    size_t first = offsetof(Qcow2DiskHeader, cluster_bits);
+
+    add_fields(fields, h);
+    g_byte_array_set_size(fields, h->version < 3
+                                      ? QCOW2_V2_HEADER_BYTES
+                                      : offsetof(Qcow2DiskHeader, header_length));
+    int ret = qcow2_co_write_header(bs, first, fields->data + first, fields->len - first);
+    if (ret >= 0) {
+        exchange(s, h);
+    }
+    return ret;
+}
+
 int coroutine_fn qcow2_co_replace_header(BlockDriverState *bs, Qcow2Header *h)
 {
     Qcow2State *s = bs->opaque;
@@ -236,9 +261,7 @@ int coroutine_fn qcow2_co_replace_header(BlockDriverState *bs, Qcow2Header *h)
         h->header_length = h->version < 3 ? QCOW2_V2_HEADER_BYTES
                                           : be32_get(((Qcow2DiskHeader *)l.bytes->data)
                                                          ->header_length);
-        Qcow2Header kept = s->header;
-        s->header = *h;
-        *h = kept;
+        exchange(s, h);
     }
     g_byte_array_unref(l.bytes);
     return ret;

@@ -163,10 +163,11 @@ static int coroutine_fn co_use_new_table(BlockDriverState *bs, const NewTable *t
     return 0;
 }
 
-static int coroutine_fn co_grow_table(BlockDriverState *bs, uint64_t needed_entries)
+int coroutine_fn qcow2_co_grow_refcount_table(BlockDriverState *bs, uint64_t needed_entries)
 {
     Qcow2State *s = bs->opaque;
     Qcow2Writer *w = s->writer;
+    g_return_val_if_fail(!w->switching, -EFBIG);
     NewTable t = plan_table(s, needed_entries);
     uint64_t entries = (t.table_clusters << s->header.cluster_bits) / 8;
 
@@ -210,7 +211,7 @@ static int coroutine_fn co_need_block(BlockDriverState *bs, uint64_t index, uint
 
     while (index >= w->refcount_entries || !w->refcount_table[index]) {
         uint64_t at;
-        int ret = index >= w->refcount_entries ? co_grow_table(bs, index + 1) : 0;
+        int ret = index >= w->refcount_entries ? qcow2_co_grow_refcount_table(bs, index + 1) : 0;
         if (ret < 0) {
             return ret;
         }
@@ -222,7 +223,7 @@ static int coroutine_fn co_need_block(BlockDriverState *bs, uint64_t index, uint
             return ret;
         }
         if (at >> w->block_bits >= w->refcount_entries) {
-            ret = co_grow_table(bs, (at >> w->block_bits) + 1);
+            ret = qcow2_co_grow_refcount_table(bs, (at >> w->block_bits) + 1);
             if (ret < 0) {
                 return ret;
             }
@@ -269,7 +270,7 @@ static GArray *take_dirty_sectors(Qcow2State *s)
     Qcow2Writer *w = s->writer;
     GArray *sectors = g_array_new(FALSE, FALSE, sizeof(TableSector));
 
-    for (uint64_t i = 0; i < w->refcount_entries * 8 / SECTOR_BYTES; i++) {
+    for (uint64_t i = 0; !w->switching && i < w->refcount_entries * 8 / SECTOR_BYTES; i++) {
         if (!w->refcount_table_dirty[i]) {
             continue;
         }

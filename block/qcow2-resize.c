@@ -168,6 +168,20 @@ static void drop_tables(BlockDriverState *bs, uint64_t first)
     }
 }
 
+/* Beyond size nothing is stored any more, wherever it came from. */
+static int coroutine_fn co_forget_beyond(BlockDriverState *bs, uint64_t size)
+{
+    Qcow2State *s = bs->opaque;
+    uint64_t first = round_up_pow2(size, s->cluster_bytes);
+    uint64_t end = (uint64_t)s->l1_size << (s->l2_bits + s->header.cluster_bits);
+    int ret = first < end ? qcow2_co_forget(bs, first, end - first) : 0;
+
+    if (ret >= 0) {
+        drop_tables(bs, l1_entries_for(s, size));
+    }
+    return ret;
+}
+
 /* The file ends with what is in use. */
 static int coroutine_fn co_cut_file(BlockDriverState *bs, GError **errp)
 {
@@ -218,19 +232,12 @@ static int coroutine_fn co_zero_added(BlockDriverState *bs, uint64_t old_size, u
 
 /* What was set aside beyond the old end is given back.  If that fails, too, the file is as
  * it was but for leaks: the size was not written. */
-static void coroutine_fn co_undo_growth(BlockDriverState *bs, uint64_t old_size, uint64_t size,
+static void coroutine_fn co_undo_growth(BlockDriverState *bs, uint64_t old_size,
                                         uint64_t old_data_bytes)
 {
-    Qcow2State *s = bs->opaque;
-    uint64_t first = round_up_pow2(old_size, s->cluster_bytes);
-    uint64_t end = round_up_pow2(size, s->cluster_bytes);
-
     bs->total_bytes = old_size;
-    int ret = first < end ? qcow2_co_forget(bs, first, end - first) : 0;
-    if (ret >= 0) {
-        drop_tables(bs, l1_entries_for(s, old_size));
-        ret = qcow2_co_write_all(bs);
-    }
+    int ret = co_forget_beyond(bs, old_size);
+    ret = ret < 0 ? ret : qcow2_co_write_all(bs);
     if (ret >= 0) {
         co_cut_file(bs, NULL);
     }
@@ -253,7 +260,9 @@ static int coroutine_fn co_grow(BlockDriverState *bs, uint64_t size, PreallocMod
         return -EFBIG;
     }
     uint64_t old_data_bytes = bs->data_file ? bdrv_length(bs->data_file) : 0;
-    int ret = entries > s->l1_size ? co_move_l1(bs, entries) : 0;
+    /* Nor may what a resize has left that was not completed. */
+    int ret = co_forget_beyond(bs, old_size);
+    ret = ret >= 0 && entries > s->l1_size ? co_move_l1(bs, entries) : ret;
     if (ret < 0) {
         return qcow2_fail(bs, ret, "cannot make the L1 table larger", errp);
     }
@@ -279,7 +288,7 @@ static int coroutine_fn co_grow(BlockDriverState *bs, uint64_t size, PreallocMod
         }
     }
     if (ret < 0) {
-        co_undo_growth(bs, old_size, size, old_data_bytes);
+        co_undo_growth(bs, old_size, old_data_bytes);
     }
     return ret;
 }
@@ -288,19 +297,14 @@ static int coroutine_fn co_grow(BlockDriverState *bs, uint64_t size, PreallocMod
 
 static int coroutine_fn co_shrink(BlockDriverState *bs, uint64_t size, GError **errp)
 {
-    Qcow2State *s = bs->opaque;
-    uint64_t first = round_up_pow2(size, s->cluster_bytes);
-    uint64_t end = round_up_pow2(bs->total_bytes, s->cluster_bytes);
-
     /* First of all it must not be seen any more; then it can go. */
     int ret = co_write_size(bs, size);
-    if (ret >= 0 && first < end) {
-        ret = qcow2_co_forget(bs, first, end - first);
+    if (ret < 0) {
+        return qcow2_fail(bs, ret, "cannot write the new size", errp);
     }
-    if (ret >= 0) {
-        drop_tables(bs, l1_entries_for(s, size));
-        ret = qcow2_co_write_all(bs);
-    }
+    bs->total_bytes = size;
+    ret = co_forget_beyond(bs, size);
+    ret = ret < 0 ? ret : qcow2_co_write_all(bs);
     if (ret < 0) {
         return qcow2_fail(bs, ret, "cannot give back clusters", errp);
     }
@@ -312,17 +316,10 @@ static int coroutine_fn co_shrink(BlockDriverState *bs, uint64_t size, GError **
 
 int coroutine_fn qcow2_co_make_empty(BlockDriverState *bs, GError **errp)
 {
-    Qcow2State *s = bs->opaque;
-    uint64_t bytes = round_up_pow2(bs->total_bytes, s->cluster_bytes);
     int ret = qcow2_co_begin_change(bs);
 
-    if (ret >= 0 && bytes) {
-        ret = qcow2_co_forget(bs, 0, bytes);
-    }
-    if (ret >= 0) {
-        drop_tables(bs, 0);
-        ret = qcow2_co_write_all(bs);
-    }
+    ret = ret < 0 ? ret : co_forget_beyond(bs, 0);
+    ret = ret < 0 ? ret : qcow2_co_write_all(bs);
     return ret < 0 ? qcow2_fail(bs, ret, "cannot be made empty", errp) : co_cut_file(bs, errp);
 }
 

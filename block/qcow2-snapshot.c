@@ -3,6 +3,8 @@
  */
 #include "qcow2.h"
 
+#include <errno.h>
+
 #include "util/byte-reader.h"
 #include "util/text.h"
 
@@ -11,6 +13,7 @@ void qcow2_snapshot_free(Qcow2Snapshot *snapshot)
     if (snapshot) {
         g_free(snapshot->id);
         g_free(snapshot->name);
+        g_clear_pointer(&snapshot->unknown_extra, g_bytes_unref);
         g_free(snapshot);
     }
 }
@@ -38,6 +41,10 @@ static void take_extra(ByteReader *r, uint32_t len, Qcow2Snapshot *snapshot)
     if (len >= sizeof(Qcow2DiskSnapshotExtra)) {
         snapshot->icount = be64_load(extra + offsetof(Qcow2DiskSnapshotExtra, icount));
         snapshot->has_icount = snapshot->icount != UINT64_MAX;
+    }
+    if (len > sizeof(Qcow2DiskSnapshotExtra)) {
+        snapshot->unknown_extra = g_bytes_new(extra + sizeof(Qcow2DiskSnapshotExtra),
+                                              len - sizeof(Qcow2DiskSnapshotExtra));
     }
 }
 
@@ -143,17 +150,16 @@ GPtrArray *coroutine_fn qcow2_co_read_snapshots(BlockDriverState *bs, uint64_t *
     }
 }
 
-/* By ID first, then by name. */
-static const Qcow2Snapshot *find_snapshot(const GPtrArray *snapshots, const char *id_or_name)
+static Qcow2Snapshot *find_snapshot(const GPtrArray *snapshots, const char *id_or_name)
 {
     for (unsigned i = 0; i < snapshots->len; i++) {
-        const Qcow2Snapshot *snapshot = snapshots->pdata[i];
+        Qcow2Snapshot *snapshot = snapshots->pdata[i];
         if (g_str_equal(snapshot->id, id_or_name)) {
             return snapshot;
         }
     }
     for (unsigned i = 0; i < snapshots->len; i++) {
-        const Qcow2Snapshot *snapshot = snapshots->pdata[i];
+        Qcow2Snapshot *snapshot = snapshots->pdata[i];
         if (g_str_equal(snapshot->name, id_or_name)) {
             return snapshot;
         }
@@ -191,26 +197,38 @@ static bool check_snapshot(BlockDriverState *bs, const Qcow2Snapshot *snapshot,
     return false;
 }
 
+Qcow2Snapshot *qcow2_find_snapshot(BlockDriverState *bs, const GPtrArray *snapshots,
+                                   const char *id_or_name, GError **errp)
+{
+    Qcow2Snapshot *snapshot = find_snapshot(snapshots, id_or_name);
+
+    if (!snapshot) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND,
+                    "%s: no snapshot has the ID or name '%s'", bdrv_filename(bs), id_or_name);
+        return NULL;
+    }
+    return check_snapshot(bs, snapshot, errp) ? snapshot : NULL;
+}
+
+uint64_t *coroutine_fn qcow2_co_read_snapshot_l1(BlockDriverState *bs,
+                                                 const Qcow2Snapshot *snapshot, GError **errp)
+{
+    return qcow2_co_read_table(bs, snapshot->l1_table_offset, snapshot->l1_size,
+                               "L1 table of the snapshot", errp);
+}
+
 int coroutine_fn qcow2_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,
                                         GError **errp)
 {
     Qcow2State *s = bs->opaque;
     g_autoptr(GPtrArray) snapshots = qcow2_co_read_snapshots(bs, NULL, errp);
+    const Qcow2Snapshot *snapshot =
+        snapshots ? qcow2_find_snapshot(bs, snapshots, id_or_name, errp) : NULL;
 
-    if (!snapshots) {
-        return -EINVAL;
-    }
-    const Qcow2Snapshot *snapshot = find_snapshot(snapshots, id_or_name);
     if (!snapshot) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND,
-                    "%s: no snapshot has the ID or name '%s'", bdrv_filename(bs), id_or_name);
-        return -ENOENT;
+        return snapshots && !find_snapshot(snapshots, id_or_name) ? -ENOENT : -EINVAL;
     }
-    if (!check_snapshot(bs, snapshot, errp)) {
-        return -EINVAL;
-    }
-    uint64_t *l1_table = qcow2_co_read_table(bs, snapshot->l1_table_offset, snapshot->l1_size,
-                                             "L1 table of the snapshot", errp);
+    uint64_t *l1_table = qcow2_co_read_snapshot_l1(bs, snapshot, errp);
     if (!l1_table) {
         return -EINVAL;
     }

@@ -20,6 +20,64 @@ uint64_t qcow2_file_end(BlockDriverState *bs)
     return s->writer ? MAX(length, s->writer->alloc_end) : length;
 }
 
+/* What a write of the header that failed may have left there is taken back. */
+static int coroutine_fn co_settle(BlockDriverState *bs)
+{
+    Qcow2State *s = bs->opaque;
+    Qcow2Writer *w = s->writer;
+
+    if (!w->header_before) {
+        return 0;
+    }
+    int ret = bdrv_co_pwrite(bs->file, w->header_before_offset, w->header_before->len,
+                             w->header_before->data, BDRV_REQ_NONE);
+    w->unflushed = true;
+    ret = ret < 0 ? ret : qcow2_co_barrier(bs);
+    if (ret >= 0) {
+        g_clear_pointer(&w->header_before, g_byte_array_unref);
+    }
+    return ret;
+}
+
+int coroutine_fn qcow2_co_settle_header(BlockDriverState *bs)
+{
+    Qcow2State *s = bs->opaque;
+    Qcow2Writer *w = s->writer;
+
+    if (!w->header_before) {
+        return 0;
+    }
+    co_mutex_lock(&w->header_lock);
+    int ret = co_settle(bs);
+    co_mutex_unlock(&w->header_lock);
+    return ret;
+}
+
+/* With the lock.  If it fails, nobody knows which of the two is in the file. */
+static int coroutine_fn co_write_header(BlockDriverState *bs, size_t offset, const void *data,
+                                        size_t bytes)
+{
+    Qcow2State *s = bs->opaque;
+    Qcow2Writer *w = s->writer;
+    g_autoptr(GByteArray) before = g_byte_array_sized_new(bytes);
+
+    g_byte_array_set_size(before, bytes);
+    int ret = co_settle(bs);
+    ret = ret < 0 ? ret : qcow2_co_barrier(bs);
+    ret = ret < 0 ? ret : bdrv_co_pread(bs->file, offset, bytes, before->data, BDRV_REQ_NONE);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = bdrv_co_pwrite(bs->file, offset, bytes, data, BDRV_REQ_NONE);
+    w->unflushed = true;
+    ret = ret < 0 ? ret : qcow2_co_barrier(bs);
+    if (ret < 0) {
+        w->header_before = g_steal_pointer(&before);
+        w->header_before_offset = offset;
+    }
+    return ret;
+}
+
 int coroutine_fn qcow2_co_write_header(BlockDriverState *bs, size_t offset, const void *data,
                                        size_t bytes)
 {
@@ -27,14 +85,7 @@ int coroutine_fn qcow2_co_write_header(BlockDriverState *bs, size_t offset, cons
     Qcow2Writer *w = s->writer;
 
     co_mutex_lock(&w->header_lock);
-    int ret = qcow2_co_barrier(bs);
-    if (ret >= 0) {
-        ret = bdrv_co_pwrite(bs->file, offset, bytes, data, BDRV_REQ_NONE);
-        w->unflushed = true;
-    }
-    if (ret >= 0) {
-        ret = qcow2_co_barrier(bs);
-    }
+    int ret = co_write_header(bs, offset, data, bytes);
     co_mutex_unlock(&w->header_lock);
     return ret;
 }
@@ -163,10 +214,11 @@ const char *qcow2_metadata_at(BlockDriverState *bs, uint64_t offset, uint64_t by
     return NULL;
 }
 
-static void note_tables(Qcow2State *s)
+void qcow2_note_tables(Qcow2State *s)
 {
     Qcow2Writer *w = s->writer;
 
+    g_hash_table_remove_all(w->tables);
     for (uint64_t i = 0; i < s->l1_size; i++) {
         uint64_t cluster = (s->l1_table[i] & QCOW2_OFFSET_MASK) >> s->header.cluster_bits;
         if (cluster) {
@@ -212,6 +264,7 @@ void qcow2_writer_free(Qcow2Writer *w)
     }
     qcow2_cache_free(w->refcounts);
     g_hash_table_unref(w->tables);
+    g_clear_pointer(&w->header_before, g_byte_array_unref);
     g_array_unref(w->frees);
     g_free(w->refcount_table);
     g_free(w->refcount_table_dirty);
@@ -289,8 +342,7 @@ int coroutine_fn qcow2_co_reload_refcounts(BlockDriverState *bs, GError **errp)
     w->refcount_table_dirty = g_new0(bool, bytes / SECTOR_BYTES);
     w->alloc_end = round_up_pow2(bdrv_length(bs->file), s->cluster_bytes);
     w->free_hint = w->compressed_at = 0;
-    g_hash_table_remove_all(w->tables);
-    note_tables(s);
+    qcow2_note_tables(s);
     return 0;
 }
 
@@ -329,7 +381,8 @@ int coroutine_fn qcow2_co_begin_change(BlockDriverState *bs)
         qcow2_co_mark_corrupt(bs);
         return -EIO;
     }
-    if (w->lazy && !w->dirty) {
+    ret = qcow2_co_settle_header(bs);
+    if (ret >= 0 && w->lazy && !w->dirty) {
         ret = qcow2_co_set_dirty_bit(bs, true);
     }
     if (ret >= 0 && qcow2_cache_is_crowded(w->refcounts)) {

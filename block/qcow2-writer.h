@@ -15,6 +15,8 @@
  *   qcow2-resize.c       other sizes; preallocation
  *   qcow2-create.c       new images
  *   qcow2-repair.c       repairs after a check
+ *   qcow2-switch.c       changes of many tables that take effect at once
+ *   qcow2-snapshots.c    snapshots made, applied, deleted
  */
 #ifndef EMBR_BLOCK_QCOW2_WRITER_H
 #define EMBR_BLOCK_QCOW2_WRITER_H
@@ -66,11 +68,14 @@ struct Qcow2Writer {
     unsigned readers[2];
     CoQueue reader_waiters;
 
+    bool switching;                 /* refcount_table is not yet that of the file */
     bool lazy;                      /* refcounts are written when the image is closed */
     bool dirty;                     /* the header has the dirty bit */
     bool corrupt;                   /* no more writes */
     bool corrupt_marked;            /* and the header says so */
     CoMutex header_lock;
+    GByteArray *header_before;      /* what was there before a write that failed; NULL: none did */
+    size_t header_before_offset;
 };
 
 static inline uint64_t qcow2_clusters(const Qcow2State *s, uint64_t bytes)
@@ -83,6 +88,8 @@ static inline uint64_t qcow2_clusters(const Qcow2State *s, uint64_t bytes)
 /* For a node open for writing, when all else is open. */
 int coroutine_fn qcow2_co_writer_open(BlockDriverState *bs, GError **errp);
 void qcow2_writer_free(Qcow2Writer *w);
+/* Which clusters are tables is looked up anew. */
+void qcow2_note_tables(Qcow2State *s);
 /* Reads the refcount table anew; what is in memory of the counts is forgotten. */
 int coroutine_fn qcow2_co_reload_refcounts(BlockDriverState *bs, GError **errp);
 int coroutine_fn qcow2_co_finish(BlockDriverState *bs, GError **errp);
@@ -91,9 +98,11 @@ int coroutine_fn qcow2_co_finish(BlockDriverState *bs, GError **errp);
  * must be, and makes a checkpoint if much is waiting. */
 int coroutine_fn qcow2_co_begin_change(BlockDriverState *bs);
 
-/* Writes those bytes of the header; flushes before and after. */
+/* Writes those bytes of the header; flushes before and after.  After a failure the header is
+ * to be as it was: the next change sees to that first. */
 int coroutine_fn qcow2_co_write_header(BlockDriverState *bs, size_t offset, const void *data,
                                        size_t bytes);
+int coroutine_fn qcow2_co_settle_header(BlockDriverState *bs);
 /* The feature bits in s->header. */
 int coroutine_fn qcow2_co_write_features(BlockDriverState *bs);
 int coroutine_fn qcow2_co_set_dirty_bit(BlockDriverState *bs, bool dirty);
@@ -119,6 +128,9 @@ GByteArray *qcow2_header_compose(const Qcow2Header *h);
  * referred to and the new one does not, the caller deals.  -ENOSPC: it is larger than a
  * cluster.  After a failure the file has either header; s->header says which. */
 int coroutine_fn qcow2_co_replace_header(BlockDriverState *bs, Qcow2Header *h);
+/* The same for what has no length and is in the first sector: not the version, the names and
+ * the extensions. */
+int coroutine_fn qcow2_co_replace_fields(BlockDriverState *bs, Qcow2Header *h);
 int coroutine_fn qcow2_co_change_backing(BlockDriverState *bs, const char *filename,
                                          const char *format, GError **errp);
 
@@ -142,6 +154,9 @@ int coroutine_fn qcow2_co_set_refcount(BlockDriverState *bs, uint64_t cluster,
 /* Adds to the counts of all clusters that the bytes touch. */
 int coroutine_fn qcow2_co_add_refcount(BlockDriverState *bs, uint64_t offset, uint64_t bytes,
                                        int64_t change);
+/* One less; where that would be 0, only when nothing refers to it for sure, from the next
+ * checkpoint on. */
+int coroutine_fn qcow2_co_drop_refcount(BlockDriverState *bs, uint64_t offset, uint64_t bytes);
 /* The first of n free clusters in a row, from `from` on, none of them in [avoid_start,
  * avoid_end). */
 int coroutine_fn qcow2_co_find_free(BlockDriverState *bs, uint64_t n, uint64_t from,
@@ -156,6 +171,8 @@ int coroutine_fn qcow2_co_get_refcount_slice(BlockDriverState *bs, uint64_t clus
                                              Qcow2Slice **slice, uint64_t *index);
 /* Makes the blocks that count [first, first + n), which are free. */
 int coroutine_fn qcow2_co_need_blocks(BlockDriverState *bs, uint64_t first, uint64_t n);
+/* A table of at least so many entries; with alloc_lock. */
+int coroutine_fn qcow2_co_grow_refcount_table(BlockDriverState *bs, uint64_t entries);
 /* Writes refcount blocks, then table; which may be done at any time. */
 int coroutine_fn qcow2_co_write_refcounts(BlockDriverState *bs);
 
@@ -232,6 +249,44 @@ size_t qcow2_deflate(Qcow2Compression compression, const void *in, size_t in_byt
 
 /* All copied flags of the active disk become what the stored counts say. */
 int coroutine_fn qcow2_co_fix_copied(BlockDriverState *bs);
+
+/* --- qcow2-switch.c --- */
+
+typedef struct Qcow2Switch {
+    BlockDriverState *bs;
+    Qcow2Header header;             /* what it will be */
+    uint64_t *l1;                   /* of the active disk then; host order */
+    uint32_t l1_size;
+    bool keeps_l1;                  /* the old L1 table is somebody else's then */
+    uint64_t *old_table;            /* the refcount table */
+    uint64_t table_offset;          /* of the new one; 0: none yet */
+    GArray *blocks;                 /* of int64_t: offsets, set aside for refcount blocks */
+} Qcow2Switch;
+
+/* All that waits is written first.  clusters: how many may be allocated until the commit, at
+ * most.  After a failure, of this and the next ones, qcow2_co_switch_abort(). */
+int coroutine_fn qcow2_co_switch_begin(Qcow2Switch *sw, BlockDriverState *bs,
+                                       uint64_t clusters);
+/* Another reference to, or one less, all that an L1 table leads to.  -ERANGE: the count would
+ * be more than can be told. */
+int coroutine_fn qcow2_co_switch_ref(Qcow2Switch *sw, const uint64_t *l1, uint32_t l1_size);
+int coroutine_fn qcow2_co_switch_unref(Qcow2Switch *sw, const uint64_t *l1, uint32_t l1_size);
+/* A copy of this becomes the active L1 table. */
+void qcow2_switch_set_l1(Qcow2Switch *sw, const uint64_t *l1, uint32_t l1_size);
+/* When the counts are what they will be: copied flags of the active disk fit them. */
+int coroutine_fn qcow2_co_switch_fix_copied(Qcow2Switch *sw);
+int coroutine_fn qcow2_co_switch_commit(Qcow2Switch *sw);
+/* The image is as it was; also after a commit, which it leaves alone. */
+void coroutine_fn qcow2_co_switch_abort(Qcow2Switch *sw);
+
+/* --- qcow2-snapshots.c --- */
+
+int coroutine_fn qcow2_co_snapshot_create(BlockDriverState *bs, const char *name,
+                                          GError **errp);
+int coroutine_fn qcow2_co_snapshot_goto(BlockDriverState *bs, const char *id_or_name,
+                                        GError **errp);
+int coroutine_fn qcow2_co_snapshot_delete(BlockDriverState *bs, const char *id_or_name,
+                                          GError **errp);
 
 /* --- qcow2-resize.c, qcow2-create.c --- */
 

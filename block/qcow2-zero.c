@@ -130,8 +130,9 @@ static bool is_untouched(BlockDriverState *bs, ChangeKind kind, uint64_t pos, ui
     unsigned shift = s->l2_bits + s->header.cluster_bits;
 
     *next = ((pos >> shift) + 1) << shift;
-    return s->l1_table[pos >> shift] == 0 && !qcow2_has_data_file(s) &&
-           (kind == CHANGE_FORGET || (kind == CHANGE_DISCARD && !bs->backing));
+    return s->l1_table[pos >> shift] == 0 &&
+           (kind == CHANGE_FORGET ||
+            (kind == CHANGE_DISCARD && !bs->backing && !qcow2_has_data_file(s)));
 }
 
 static int coroutine_fn co_change_range(BlockDriverState *bs, ChangeKind kind, uint64_t pos,

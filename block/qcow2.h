@@ -77,6 +77,7 @@ typedef struct Qcow2Snapshot {
     uint64_t disk_size;
     bool has_icount;
     uint64_t icount;
+    GBytes *unknown_extra;          /* extra data behind what is known; NULL: none */
 } Qcow2Snapshot;
 
 typedef enum Qcow2Preallocated {
@@ -271,6 +272,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Qcow2Snapshot, qcow2_snapshot_free)
  * in the file. */
 GPtrArray *coroutine_fn qcow2_co_read_snapshots(BlockDriverState *bs, uint64_t *end_offset,
                                                 GError **errp);
+/* By ID first, then by name.  NULL, and an error: there is none, or it breaks limits. */
+Qcow2Snapshot *qcow2_find_snapshot(BlockDriverState *bs, const GPtrArray *snapshots,
+                                   const char *id_or_name, GError **errp);
+/* Its L1 table, in host order. */
+uint64_t *coroutine_fn qcow2_co_read_snapshot_l1(BlockDriverState *bs,
+                                                 const Qcow2Snapshot *snapshot,
+                                                 GError **errp);
 int coroutine_fn qcow2_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,
                                         GError **errp);
 

@@ -32,7 +32,7 @@ static const struct {
     {"query", "find the files in engrams that are like a given one", img_query},
     {"resize", "make a disk larger or smaller", img_resize},
     {"similar", "show how alike images are, and where they are not", img_similar},
-    {"snapshot", "list snapshots, or the images of an engram; take one out", img_snapshot},
+    {"snapshot", "list, make, apply or delete snapshots; an engram's images", img_snapshot},
     {"volumes", "show the partitions and what is on them", img_volumes},
 };
 

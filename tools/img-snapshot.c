@@ -1,4 +1,5 @@
 /* embr-img snapshot */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,32 +118,15 @@ static bool coroutine_fn co_list(const SnapshotCommand *o)
     return true;
 }
 
-/* False, and reported, if that cannot be done with images of the format. */
-static bool check_action(const SnapshotCommand *o, const BlockDriverState *bs)
+/* An image is taken out of an engram. */
+static bool coroutine_fn co_change_engram(const SnapshotCommand *o, BlockDriverState *bs)
 {
-    const char *format = bdrv_format_name(bs);
+    GError *error = NULL;
 
-    if (strcmp(format, "engram") != 0) {
-        report_error("Images of format '%s': snapshots can be listed, but not changed",
-                     format);
-        return false;
-    }
     if (o->action != ACTION_DELETE) {
         report_error("%s: the images of an engram are what was converted into it "
                      "(convert --append)",
                      o->action == ACTION_APPLY ? "-a" : "-c");
-        return false;
-    }
-    return true;
-}
-
-/* An image is taken out of an engram. */
-static bool coroutine_fn co_change(const SnapshotCommand *o)
-{
-    g_autoptr(BlockDriverState) bs = image_co_open(o->name, &o->image, BDRV_O_NO_BACKING);
-    GError *error = NULL;
-
-    if (!bs || !check_action(o, bs)) {
         return false;
     }
     if (!engram_co_delete_image(bdrv_filename(bdrv_file(bs)), o->snapshot, &error)) {
@@ -150,6 +134,96 @@ static bool coroutine_fn co_change(const SnapshotCommand *o)
         return false;
     }
     return true;
+}
+
+/* The first one of that name: as qemu-img has it, IDs are no names here. NULL: none. */
+static char *coroutine_fn co_id_by_name(BlockDriverState *bs, const char *name)
+{
+    g_autoptr(ImageInfo) info = bdrv_co_image_info(bs, NULL);
+
+    for (guint i = 0; info && info->snapshots && i < info->snapshots->len; i++) {
+        const SnapshotInfo *snapshot = g_ptr_array_index(info->snapshots, i);
+        if (strcmp(snapshot->name, name) == 0) {
+            return g_strdup(snapshot->id);
+        }
+    }
+    return NULL;
+}
+
+static bool coroutine_fn co_delete(const SnapshotCommand *o, BlockDriverState *bs)
+{
+    g_autofree char *id = co_id_by_name(bs, o->snapshot);
+    GError *error = NULL;
+
+    if (!id) {
+        report_error("Could not delete snapshot '%s': snapshot not found", o->snapshot);
+        return false;
+    }
+    if (bdrv_co_snapshot_delete(bs, id, &error) < 0) {
+        g_prefix_error(&error, "Could not delete snapshot '%s': ", o->snapshot);
+        report_gerror(error);
+        return false;
+    }
+    return true;
+}
+
+/* The text of the error number is what qemu-img has, too. */
+static bool coroutine_fn co_apply(const SnapshotCommand *o, BlockDriverState *bs)
+{
+    GError *error = NULL;
+    int ret = bdrv_co_snapshot_goto(bs, o->snapshot, &error);
+
+    if (ret == -ENOENT) {
+        g_clear_error(&error);
+        report_error("Could not apply snapshot '%s': Failed to load snapshot: %s", o->snapshot,
+                     g_strerror(-ret));
+    } else if (ret < 0) {
+        g_prefix_error(&error, "Could not apply snapshot '%s': ", o->snapshot);
+        report_gerror(error);
+    }
+    return ret >= 0;
+}
+
+static bool coroutine_fn co_create(const SnapshotCommand *o, BlockDriverState *bs)
+{
+    int ret = bdrv_co_snapshot_create(bs, o->snapshot, NULL);
+
+    if (ret < 0) {
+        report_error("Could not create snapshot '%s': %d (%s)", o->snapshot, ret,
+                     g_strerror(-ret));
+    }
+    return ret >= 0;
+}
+
+static bool coroutine_fn co_change(const SnapshotCommand *o)
+{
+    ImageOptions peek = o->image;
+
+    if (o->image.force_share) {
+        report_error("Could not open '%s': force-share=on can only be used with read-only "
+                     "images", o->name);
+        return false;
+    }
+    peek.force_share = TRUE;
+    g_autoptr(BlockDriverState) seen =
+        image_co_open(o->name, &peek, BDRV_O_NO_BACKING | BDRV_O_NO_IO);
+
+    if (!seen) {
+        return false;
+    }
+    if (strcmp(bdrv_format_name(seen), "engram") == 0) {
+        return co_change_engram(o, seen);
+    }
+    g_clear_pointer(&seen, bdrv_unref);
+    g_autoptr(BlockDriverState) bs =
+        image_co_open(o->name, &o->image, BDRV_O_NO_BACKING | BDRV_O_RDWR | BDRV_O_UNMAP);
+    if (!bs) {
+        return false;
+    }
+    bool ok = o->action == ACTION_CREATE ? co_create(o, bs)
+              : o->action == ACTION_APPLY ? co_apply(o, bs)
+                                          : co_delete(o, bs);
+    return image_co_finish(bs) && ok;
 }
 
 static int coroutine_fn co_snapshot(void *opaque)
@@ -174,7 +248,7 @@ static bool choose_action(SnapshotCommand *o, bool list, char *const names[3])
         }
     }
     if (given > 1) {
-        report_error("Cannot mix '-l', '-a', '-c', '-d'");
+        options_misuse(NULL, "Cannot mix '-l', '-a', '-c', '-d'");
     }
     return given <= 1;
 }
@@ -193,14 +267,14 @@ int img_snapshot(int argc, char **argv)
          "Make the disk what it was in this snapshot", "ID_OR_NAME"},
         {"create", 'c', 0, G_OPTION_ARG_FILENAME, &create, "Make a snapshot", "NAME"},
         {"delete", 'd', 0, G_OPTION_ARG_FILENAME, &delete,
-         "Delete this snapshot, or take this image out of an engram", "ID_OR_NAME"},
+         "Delete this snapshot, or take this image out of an engram", "NAME"},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &quiet, "Print errors only", NULL},
         OUTPUT_OPTION_ENTRY(&output),
         {NULL},
     };
     const CommandSyntax syntax = {
-        .summary = "Lists the snapshots of an image, or the images of an engram with what "
-                   "they share;\ntakes one out.",
+        .summary = "Lists, makes, applies and deletes the internal snapshots of an image; lists\n"
+                   "the images of an engram with what they share, and takes one out.",
         .parameters = "FILENAME",
         .entries = entries,
         .min_names = 1,

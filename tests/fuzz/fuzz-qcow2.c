@@ -208,6 +208,25 @@ static void coroutine_fn try_writes(BlockDriverState *bs)
     }
 }
 
+static void coroutine_fn try_snapshot_changes(BlockDriverState *bs)
+{
+    g_autoptr(ImageInfo) info = bdrv_co_image_info(bs, NULL);
+
+    bdrv_co_snapshot_create(bs, "fuzz", NULL);
+    for (guint i = 0; info && info->snapshots && i < MIN(info->snapshots->len, MAX_SNAPSHOTS);
+         i++) {
+        const SnapshotInfo *snapshot = g_ptr_array_index(info->snapshots, i);
+        bdrv_co_snapshot_goto(bs, snapshot->id, NULL);
+        if (i % 2) {
+            bdrv_co_snapshot_delete(bs, snapshot->id, NULL);
+        }
+        g_clear_error(&bs->error);
+    }
+    bdrv_co_snapshot_goto(bs, "fuzz", NULL);
+    bdrv_co_snapshot_delete(bs, "fuzz", NULL);
+    g_clear_error(&bs->error);
+}
+
 /* The same image, open for writing: what is marked corrupt must stay as it is. */
 static void coroutine_fn try_image_writable(void *opaque)
 {
@@ -234,6 +253,8 @@ static void coroutine_fn try_image_writable(void *opaque)
     }
     try_writes(bs);
     try_reads(bs);
+    try_snapshot_changes(bs);
+    try_writes(bs);
     bdrv_co_finish(bs, NULL);
     bdrv_unref(bs);
 }
