@@ -95,6 +95,30 @@ ImageCheck *coroutine_fn bdrv_co_check(BlockDriverState *bs, unsigned fix, GErro
     return ret < 0 ? NULL : g_steal_pointer(&check);
 }
 
+BlockMeasureInfo *coroutine_fn bdrv_co_measure(const char *format, BlockDriverState *src,
+                                               int64_t length, const char *keyval,
+                                               GError **errp)
+{
+    const BlockDriver *drv = bdrv_find_driver(format);
+    g_autoptr(BlockMeasureInfo) info = block_measure_info_new0();
+
+    if (!drv || drv->is_protocol) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED, "Unknown file format '%s'", format);
+        return NULL;
+    }
+    if (!drv->bdrv_co_measure) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                    "Block driver '%s' does not support size measurement%s", format,
+                    drv->bdrv_co_ingest ? ": how well data compresses, and what is the same as "
+                                          "other data, is known when the image is made"
+                                        : "");
+        return NULL;
+    }
+    length = src ? bdrv_length(src) : length;
+    return drv->bdrv_co_measure(src, length, keyval, info, errp) < 0 ? NULL
+                                                                     : g_steal_pointer(&info);
+}
+
 typedef int coroutine_fn SnapshotFunc(BlockDriverState *bs, const char *name, GError **errp);
 
 static int coroutine_fn co_change_snapshots(BlockDriverState *bs, SnapshotFunc *func,

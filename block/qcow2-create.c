@@ -16,36 +16,25 @@ enum {
     CLUSTERS = 3,                   /* header, refcount table, refcount block */
 };
 
-/* What is made, options checked. */
-typedef struct NewImage {
-    const char *filename;
-    const BlockdevCreateOptionsQcow2 *o;
-    uint64_t size;
-    uint32_t version;
-    uint32_t cluster_bits;
-    uint32_t refcount_order;
-    Qcow2Compression compression;
-    PreallocMode preallocation;
-} NewImage;
-
-static bool G_GNUC_PRINTF(3, 4) refuse(const NewImage *n, GError **errp, const char *format,
+static bool G_GNUC_PRINTF(3, 4) refuse(const Qcow2NewImage *n, GError **errp, const char *format,
                                        ...)
 {
     va_list ap;
     va_start(ap, format);
     g_autofree char *text = g_strdup_vprintf(format, ap);
     va_end(ap);
-    g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID, "%s: %s", n->filename, text);
+    g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID, "%s%s%s", n->filename ? n->filename : "",
+                n->filename ? ": " : "", text);
     return false;
 }
 
-static bool refuse_old(const NewImage *n, const char *what, GError **errp)
+static bool refuse_old(const Qcow2NewImage *n, const char *what, GError **errp)
 {
     return refuse(n, errp, "%s compatibility level 1.1 and above (use compat=1.1 or greater)",
                   what);
 }
 
-static bool parse_compat(NewImage *n, GError **errp)
+static bool parse_compat(Qcow2NewImage *n, GError **errp)
 {
     const char *compat = n->o->compat ? n->o->compat : "1.1";
 
@@ -59,7 +48,7 @@ static bool parse_compat(NewImage *n, GError **errp)
     return true;
 }
 
-static bool parse_sizes(NewImage *n, GError **errp)
+static bool parse_sizes(Qcow2NewImage *n, GError **errp)
 {
     const BlockdevCreateOptionsQcow2 *o = n->o;
     uint64_t cluster = o->has_cluster_size ? o->cluster_size : DEFAULT_CLUSTER_BYTES;
@@ -87,7 +76,7 @@ static bool parse_sizes(NewImage *n, GError **errp)
     return true;
 }
 
-static bool check_version(const NewImage *n, GError **errp)
+static bool check_version(const Qcow2NewImage *n, GError **errp)
 {
     const BlockdevCreateOptionsQcow2 *o = n->o;
 
@@ -109,7 +98,7 @@ static bool check_version(const NewImage *n, GError **errp)
     return true;
 }
 
-static bool check_names(const NewImage *n, GError **errp)
+static bool check_names(const Qcow2NewImage *n, GError **errp)
 {
     const BlockdevCreateOptionsQcow2 *o = n->o;
     bool data_file_raw = o->has_data_file_raw && o->data_file_raw;
@@ -132,7 +121,7 @@ static bool check_names(const NewImage *n, GError **errp)
     return true;
 }
 
-static bool parse_options(NewImage *n, int64_t length, GError **errp)
+bool qcow2_new_image_parse(Qcow2NewImage *n, int64_t length, GError **errp)
 {
     const BlockdevCreateOptionsQcow2 *o = n->o;
     uint64_t size = length >= 0 ? (uint64_t)length : o->has_size ? o->size : 0;
@@ -155,7 +144,7 @@ static bool parse_options(NewImage *n, int64_t length, GError **errp)
 
 /* --- The header --- */
 
-static uint64_t incompatible_features(const NewImage *n)
+static uint64_t incompatible_features(const Qcow2NewImage *n)
 {
     const BlockdevCreateOptionsQcow2 *o = n->o;
 
@@ -165,7 +154,7 @@ static uint64_t incompatible_features(const NewImage *n)
 }
 
 /* The first cluster.  NULL: it is too small for it. */
-static GByteArray *make_header(const NewImage *n, GError **errp)
+static GByteArray *make_header(const Qcow2NewImage *n, GError **errp)
 {
     const BlockdevCreateOptionsQcow2 *o = n->o;
     Qcow2Header h = {
@@ -194,7 +183,7 @@ static GByteArray *make_header(const NewImage *n, GError **errp)
 }
 
 /* Header, refcount table and block. */
-static bool coroutine_fn co_write_start(const NewImage *n, BlockDriverState *file,
+static bool coroutine_fn co_write_start(const Qcow2NewImage *n, BlockDriverState *file,
                                         GError **errp)
 {
     uint64_t cluster = UINT64_C(1) << n->cluster_bits;
@@ -216,7 +205,7 @@ static bool coroutine_fn co_write_start(const NewImage *n, BlockDriverState *fil
     return ret >= 0;
 }
 
-static bool coroutine_fn co_fill_file(const NewImage *n, GError **errp)
+static bool coroutine_fn co_fill_file(const Qcow2NewImage *n, GError **errp)
 {
     int flags = BDRV_O_RDWR | BDRV_O_NO_FLUSH;
     g_autoptr(BlockDriverState) file =
@@ -252,7 +241,7 @@ static void remove_file(const char *filename)
     }
 }
 
-static bool coroutine_fn co_create(const NewImage *n, GError **errp)
+static bool coroutine_fn co_create(const Qcow2NewImage *n, GError **errp)
 {
     bool created = false, data_created = false;
     g_autofree char *data_file =
@@ -276,9 +265,9 @@ int coroutine_fn qcow2_co_create(const char *filename, int64_t length, const cha
 {
     g_autoptr(BlockdevCreateOptionsQcow2) options =
         blockdev_create_options_qcow2_from_keyval(keyval ? keyval : "", NULL, errp);
-    NewImage n = { .filename = filename, .o = options };
+    Qcow2NewImage n = { .filename = filename, .o = options };
 
-    if (!options || !parse_options(&n, length, errp)) {
+    if (!options || !qcow2_new_image_parse(&n, length, errp)) {
         return -EINVAL;
     }
     return co_create(&n, errp) ? 0 : -EIO;

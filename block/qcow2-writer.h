@@ -14,6 +14,7 @@
  *   qcow2-deflate.c      the compressors
  *   qcow2-resize.c       other sizes; preallocation
  *   qcow2-create.c       new images
+ *   qcow2-measure.c      how large new images get
  *   qcow2-repair.c       repairs after a check
  *   qcow2-switch.c       changes of many tables that take effect at once
  *   qcow2-snapshots.c    snapshots made, applied, deleted
@@ -295,5 +296,26 @@ int coroutine_fn qcow2_co_truncate(BlockDriverState *bs, int64_t length,
 int coroutine_fn qcow2_co_make_empty(BlockDriverState *bs, GError **errp);
 int coroutine_fn qcow2_co_create(const char *filename, int64_t length, const char *keyval,
                                  GError **errp);
+
+/* What is made. */
+typedef struct Qcow2NewImage {
+    const char *filename;           /* NULL: for errors only, and there they are without it */
+    const BlockdevCreateOptionsQcow2 *o;
+    /* Set by qcow2_new_image_parse(): */
+    uint64_t size;
+    uint32_t version;
+    uint32_t cluster_bits;
+    uint32_t refcount_order;
+    Qcow2Compression compression;
+    PreallocMode preallocation;
+} Qcow2NewImage;
+
+/* Checks the options n->o; length: of the disk, -1: as they say. */
+bool qcow2_new_image_parse(Qcow2NewImage *n, int64_t length, GError **errp);
+
+/* --- qcow2-measure.c --- */
+
+int coroutine_fn qcow2_co_measure(BlockDriverState *src, int64_t length, const char *keyval,
+                                  BlockMeasureInfo *info, GError **errp);
 
 #endif

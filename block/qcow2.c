@@ -193,5 +193,6 @@ static BlockDriver bdrv_qcow2 = {
     .bdrv_co_change_backing = qcow2_co_change_backing,
     .bdrv_co_make_empty = qcow2_co_make_empty,
     .bdrv_co_create = qcow2_co_create,
+    .bdrv_co_measure = qcow2_co_measure,
 };
 block_init(bdrv_qcow2);

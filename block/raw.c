@@ -3,7 +3,7 @@
  */
 #include <errno.h>
 #include "block/block-int.h"
-#include "qapi/qapi-types.h"
+#include "qapi/qapi-visit.h"
 
 enum { SECTOR_BYTES = 512 };
 
@@ -118,6 +118,20 @@ static int coroutine_fn raw_co_create(const char *filename, int64_t length,
     return bdrv_find_driver("file")->bdrv_co_create(filename, length, keyval, errp);
 }
 
+static int coroutine_fn raw_co_measure(BlockDriverState *src, int64_t length,
+                                       const char *keyval, BlockMeasureInfo *info,
+                                       GError **errp)
+{
+    g_autoptr(BlockdevCreateOptionsRaw) options =
+        blockdev_create_options_raw_from_keyval(keyval ? keyval : "", NULL, errp);
+
+    if (!options) {
+        return -EINVAL;
+    }
+    info->required = info->fully_allocated = round_up_pow2(length, SECTOR_BYTES);
+    return 0;
+}
+
 static BlockDriver bdrv_raw = {
     .format_name          = "raw",
     .instance_size        = sizeof(RawState),
@@ -131,5 +145,6 @@ static BlockDriver bdrv_raw = {
     .bdrv_co_block_status = raw_co_block_status,
     .bdrv_has_zero_init   = raw_has_zero_init,
     .bdrv_co_create       = raw_co_create,
+    .bdrv_co_measure      = raw_co_measure,
 };
 block_init(bdrv_raw)

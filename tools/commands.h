@@ -16,6 +16,7 @@ int img_extract(int argc, char **argv);
 int img_info(int argc, char **argv);
 int img_ls(int argc, char **argv);
 int img_map(int argc, char **argv);
+int img_measure(int argc, char **argv);
 int img_part(int argc, char **argv);
 int img_query(int argc, char **argv);
 int img_resize(int argc, char **argv);

@@ -28,6 +28,7 @@ static const struct {
     {"info", "show an image's format, sizes, snapshots and backing chain", img_info},
     {"ls", "list files", img_ls},
     {"map", "show what is stored where", img_map},
+    {"measure", "show how large an image would get", img_measure},
     {"part", "make, change, show and check partition tables", img_part},
     {"query", "find the files in engrams that are like a given one", img_query},
     {"resize", "make a disk larger or smaller", img_resize},

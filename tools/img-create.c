@@ -196,7 +196,6 @@ static bool check_format(const Create *o)
 static bool take_size(Create *o, const char *text)
 {
     g_autofree char *option = option_of(o->options, "size");
-    uint64_t size;
 
     if (text && option) {
         report_error("%s: The image size must be specified only once", o->filename);
@@ -207,18 +206,7 @@ static bool take_size(Create *o, const char *text)
     if (!text) {
         return true;
     }
-    if (!qapi_parse_size(text, &size)) {
-        report_error("Invalid image size specified. You may use k, M, G, T, P or E suffixes for ");
-        report_error("kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.");
-        return false;
-    }
-    if (size > G_MAXINT64) {
-        report_error("Invalid image size specified. Must be between 0 and %" G_GINT64_FORMAT ".",
-                     G_MAXINT64);
-        return false;
-    }
-    o->size = size;
-    return true;
+    return options_image_size(text, &o->size);
 }
 
 /* -b and -F are options of -o, too. */

@@ -160,3 +160,21 @@ bool options_size(const char *option, const char *text, uint64_t *value)
     }
     return true;
 }
+
+bool options_image_size(const char *text, int64_t *size)
+{
+    uint64_t value;
+
+    if (!qapi_parse_size(text, &value)) {
+        report_error("Invalid image size specified. You may use k, M, G, T, P or E suffixes for");
+        report_error("kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.");
+        return false;
+    }
+    if (value > G_MAXINT64) {
+        report_error("Invalid image size specified. Must be between 0 and %" G_GINT64_FORMAT ".",
+                     G_MAXINT64);
+        return false;
+    }
+    *size = value;
+    return true;
+}

@@ -35,6 +35,9 @@ bool options_output_format(const char *text, bool *json);
  * if text is NULL.  False: reported. */
 bool options_size(const char *option, const char *text, uint64_t *value);
 
+/* The size of a disk.  False: reported, as qemu-img does. */
+bool options_image_size(const char *text, int64_t *size);
+
 /* Reports what is wrong with the command line, and how to get help. */
 void options_misuse(const char *command, const char *format, ...) G_GNUC_PRINTF(2, 3);
 

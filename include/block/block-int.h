@@ -165,6 +165,12 @@ struct BlockDriver {
     int coroutine_fn (*bdrv_co_create)(const char *filename, int64_t length,
                                        const char *keyval, GError **errp);
 
+    /* How large a new image for a disk of length bytes gets, with the -o options of
+     * bdrv_co_create: for the content of src, whose length that is; NULL: an empty one. */
+    int coroutine_fn (*bdrv_co_measure)(BlockDriverState *src, int64_t length,
+                                        const char *keyval, BlockMeasureInfo *info,
+                                        GError **errp);
+
     /* Sinks: makes the image at filename by pulling from the whole of src,
      * instead of being pushed blocks.  keyval holds the -o options, parsed by
      * the driver's own schema type.  On failure nothing is left at filename

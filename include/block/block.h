@@ -94,6 +94,11 @@ BlockDriverState *bdrv_new_memory(GBytes *bytes, const char *name);
  * is left at filename that was not there before. */
 bool coroutine_fn bdrv_co_create_image(const char *filename, const char *format,
                                        int64_t length, const char *keyval, GError **errp);
+/* How large an image that convert makes of src gets, or, src NULL, an empty one of length
+ * bytes; keyval as above.  The caller frees it (block_measure_info_free). */
+BlockMeasureInfo *coroutine_fn bdrv_co_measure(const char *format, BlockDriverState *src,
+                                               int64_t length, const char *keyval,
+                                               GError **errp);
 BlockDriverState *bdrv_ref(BlockDriverState *bs);
 /*
  * The node has done its work: all that it and those below hold in memory is written, the
