@@ -19,6 +19,20 @@ times()
     awk '{ print $1, $2 + $3 }' "$dir/times"
 }
 
+# measured COMMAND...: prints wall seconds, CPU seconds and peak memory in KiB
+measured()
+{
+    # shellcheck disable=SC2086
+    python3 - ${RUN:-} "$@" <<'PYTHON'
+import resource, subprocess, sys, time
+start = time.monotonic()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+seconds = time.monotonic() - start
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(f'{seconds:.2f} {used.ru_utime + used.ru_stime:.2f} {used.ru_maxrss}')
+PYTHON
+}
+
 # field NUMBER FILE: the median of a column
 field() { cut -d' ' -f"$1" "$2" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
