@@ -21,10 +21,11 @@
 #   -m MIB      its memory (256)
 #
 # In the guest / is the machine's own, but read-only.  $TEST_DIR is the current folder, can be
-# written to, and holds what is to be seen afterwards; /tmp, /run, /mnt, /var/tmp and /root are
-# empty and forgotten.  Modules are loaded when something asks for them, such as mount or
-# dmsetup, or by modprobe.  There is no udev and no network.  Without root's rights on the
-# machine it is root of its own disks all the same.  Several guests may run at a time.
+# written to, and holds what is to be seen afterwards; /tmp, /run and /mnt are empty and
+# forgotten ($EMBR_SOURCE and $EMBR_BUILD are there wherever they are).  Modules are loaded when
+# something asks for them, such as mount or dmsetup, or by modprobe.  There is no udev and no
+# network.  Without root's rights on the machine it is root of its own disks all the same.
+# Several guests may run at a time.
 
 GUEST_MODULES=/usr/lib/uml/modules
 
@@ -65,18 +66,22 @@ guest_init()
     for word; do
         printf ' %q' "$word"
     done
-    printf '\ntest_dir=%q\nmodules=%q\n' "$TEST_DIR" "$GUEST_MODULES"
+    printf '\nexport TEST_DIR=%q EMBR_SOURCE=%q EMBR_BUILD=%q\nmodules=%q\n' "$TEST_DIR" \
+        "$EMBR_SOURCE" "$EMBR_BUILD" "$GUEST_MODULES"
     cat <<'END'
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 TZ=UTC HOME=/root TEST_DIR=$test_dir
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 TZ=UTC HOME=/tmp
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mountpoint -q /dev || mount -t devtmpfs dev /dev
 [ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd
-for dir in /tmp /run /mnt /var/tmp /root; do
+for dir in /tmp /run /mnt; do
     mount -t tmpfs tmpfs "$dir"
 done
 mkdir -p /run/lock /run/bin /run/modules/lib "$TEST_DIR"
 mount -t hostfs -o "$TEST_DIR" hostfs "$TEST_DIR"
+for dir in "$EMBR_SOURCE" "$EMBR_BUILD"; do
+    [ -d "$dir" ] || { mkdir -p "$dir" && mount -t hostfs -o "ro,$dir" hostfs "$dir"; }
+done
 cd "$TEST_DIR" || exit
 : >.guest/started
 # The kernel asks for modules by itself, too.
