@@ -175,6 +175,43 @@ int coroutine_fn bdrv_co_change_backing(BlockDriverState *bs, const char *filena
     return ret;
 }
 
+static bool has_bitmaps(BlockDriverState *bs, GError **errp)
+{
+    if (!bs->drv->bdrv_co_change_bitmap) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                    "%s: images of format %s have no persistent bitmaps", bs->filename,
+                    bs->drv->format_name);
+        return false;
+    }
+    return true;
+}
+
+int coroutine_fn bdrv_co_change_bitmap(BlockDriverState *bs, const BdrvBitmapChange *change,
+                                       GError **errp)
+{
+    if (!has_bitmaps(bs, errp)) {
+        return -ENOTSUP;
+    }
+    if (!bdrv_check_writable(bs, "bitmaps cannot be changed", errp)) {
+        return -EROFS;
+    }
+    bdrv_co_begin_alone(bs);
+    int ret = bs->drv->bdrv_co_change_bitmap(bs, change, errp);
+    bdrv_co_end_alone(bs);
+    return ret;
+}
+
+DirtyBitmap *coroutine_fn bdrv_co_get_bitmap(BlockDriverState *bs, const char *name,
+                                             GError **errp)
+{
+    DirtyBitmap *bits = NULL;
+
+    if (has_bitmaps(bs, errp)) {
+        bs->drv->bdrv_co_get_bitmap(bs, name, &bits, errp);
+    }
+    return bits;
+}
+
 int coroutine_fn bdrv_co_make_empty(BlockDriverState *bs, GError **errp)
 {
     if (!bs->drv->bdrv_co_make_empty) {

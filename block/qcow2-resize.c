@@ -334,21 +334,22 @@ int coroutine_fn qcow2_co_truncate(BlockDriverState *bs, int64_t length,
     if (s->header.nb_snapshots && s->header.version < 3) {
         return explain(bs, errp, "Can't resize a v2 image which has snapshots");
     }
-    if (s->header.nb_bitmaps) {
-        return explain(bs, errp, "images with bitmaps cannot be resized");
-    }
     if (length == bs->total_bytes) {
         return 0;
     }
-    int ret = qcow2_co_begin_change(bs);
+    int ret = qcow2_co_prepare_bitmap_resize(bs, length, errp);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = qcow2_co_begin_change(bs);
     if (ret < 0) {
         return qcow2_fail(bs, ret, "cannot be resized", errp);
     }
-    if (length > bs->total_bytes) {
-        return co_grow(bs, length, preallocation, errp);
-    }
-    if (preallocation != PREALLOC_MODE_OFF) {
+    if (length < bs->total_bytes && preallocation != PREALLOC_MODE_OFF) {
         return explain(bs, errp, "Preallocation can't be used for shrinking an image");
     }
-    return co_shrink(bs, length, errp);
+    ret = length > bs->total_bytes ? co_grow(bs, length, preallocation, errp)
+                                   : co_shrink(bs, length, errp);
+    qcow2_resize_bitmaps(bs);
+    return ret;
 }

@@ -3,8 +3,6 @@
  */
 #include "qcow2-writer.h"
 
-#include "util/text.h"
-
 enum {
     SECTOR_BYTES = 512,
     REFCOUNT_SLICE_BYTES = 16 << 10,
@@ -265,6 +263,8 @@ void qcow2_writer_free(Qcow2Writer *w)
     qcow2_cache_free(w->refcounts);
     g_hash_table_unref(w->tables);
     g_clear_pointer(&w->header_before, g_byte_array_unref);
+    g_clear_pointer(&w->bitmaps, g_ptr_array_unref);
+    g_clear_pointer(&w->removed_bitmaps, g_ptr_array_unref);
     g_array_unref(w->frees);
     g_free(w->refcount_table);
     g_free(w->refcount_table_dirty);
@@ -284,24 +284,6 @@ static int coroutine_fn co_clear_unknown(BlockDriverState *bs)
     }
     s->header.autoclear_features = known;
     return qcow2_co_write_features(bs);
-}
-
-/* A bitmap that is to record writes would tell lies after ours.  Others stay as they are. */
-static int coroutine_fn co_check_bitmaps(BlockDriverState *bs, GError **errp)
-{
-    g_autoptr(GPtrArray) bitmaps = qcow2_co_read_bitmaps(bs, errp);
-
-    for (unsigned i = 0; bitmaps && i < bitmaps->len; i++) {
-        const Qcow2Bitmap *bitmap = bitmaps->pdata[i];
-        if (bitmap->flags & QCOW2_BITMAP_AUTO) {
-            g_autofree char *name = text_printable(bitmap->name, TEXT_ESCAPED);
-            g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
-                        "%s: the image cannot be written to: its bitmap '%s' records writes, "
-                        "which is not supported", bdrv_filename(bs), name);
-            return -ENOTSUP;
-        }
-    }
-    return bitmaps ? 0 : -EINVAL;
 }
 
 static int coroutine_fn co_repair_dirty(BlockDriverState *bs, GError **errp)
@@ -358,7 +340,7 @@ int coroutine_fn qcow2_co_writer_open(BlockDriverState *bs, GError **errp)
         return -EACCES;
     }
     s->writer = new_writer(s);
-    int ret = bs->open_flags & BDRV_O_CHECK ? 0 : co_check_bitmaps(bs, errp);
+    int ret = bs->open_flags & BDRV_O_CHECK ? 0 : qcow2_co_open_bitmaps(bs, errp);
     ret = ret < 0 ? ret : qcow2_co_reload_refcounts(bs, errp);
     if (ret < 0) {
         return ret;
@@ -385,6 +367,9 @@ int coroutine_fn qcow2_co_begin_change(BlockDriverState *bs)
     if (ret >= 0 && w->lazy && !w->dirty) {
         ret = qcow2_co_set_dirty_bit(bs, true);
     }
+    if (ret >= 0 && w->bitmaps_to_mark) {
+        ret = qcow2_co_mark_bitmaps(bs, false);
+    }
     if (ret >= 0 && qcow2_cache_is_crowded(w->refcounts)) {
         ret = qcow2_co_write_refcounts(bs);
     }
@@ -410,9 +395,17 @@ int coroutine_fn qcow2_co_finish(BlockDriverState *bs, GError **errp)
                     "%s: the image is corrupt, nothing more was written", bdrv_filename(bs));
         return -EIO;
     }
+    int bitmaps_ret = 0;
     int ret = qcow2_co_write_all(bs);
     if (ret >= 0) {
+        bitmaps_ret = qcow2_co_store_bitmaps(bs, errp);
+        ret = qcow2_co_write_all(bs);
+    }
+    if (ret >= 0) {
         ret = qcow2_co_set_dirty_bit(bs, false);
+    }
+    if (bitmaps_ret < 0) {
+        return bitmaps_ret;
     }
     if (ret < 0) {
         GError *error = bdrv_take_error(bs);

@@ -15,6 +15,7 @@
  *   qcow2-resize.c       other sizes; preallocation
  *   qcow2-create.c       new images
  *   qcow2-measure.c      how large new images get
+ *   qcow2-bitmaps.c      persistent bitmaps kept up to date, and changed
  *   qcow2-repair.c       repairs after a check
  *   qcow2-switch.c       changes of many tables that take effect at once
  *   qcow2-snapshots.c    snapshots made, applied, deleted
@@ -68,6 +69,11 @@ struct Qcow2Writer {
     uint64_t epoch;
     unsigned readers[2];
     CoQueue reader_waiters;
+
+    GPtrArray *bitmaps;             /* of Qcow2Bitmap; NULL: they are not looked at */
+    GPtrArray *removed_bitmaps;     /* still in the file */
+    bool bitmaps_to_mark;           /* some are, in the file, not yet in use */
+    bool bitmaps_to_store;
 
     bool switching;                 /* refcount_table is not yet that of the file */
     bool lazy;                      /* refcounts are written when the image is closed */
@@ -250,6 +256,28 @@ size_t qcow2_deflate(Qcow2Compression compression, const void *in, size_t in_byt
 
 /* All copied flags of the active disk become what the stored counts say. */
 int coroutine_fn qcow2_co_fix_copied(BlockDriverState *bs);
+
+/* --- qcow2-bitmaps.c --- */
+
+static inline GPtrArray *qcow2_writer_bitmaps(const Qcow2State *s)
+{
+    return s->writer->bitmaps;
+}
+
+/* Loads those that record writes. */
+int coroutine_fn qcow2_co_open_bitmaps(BlockDriverState *bs, GError **errp);
+/* Before the first change: what records writes, or all, is no longer true in the file. */
+int coroutine_fn qcow2_co_mark_bitmaps(BlockDriverState *bs, bool all);
+/* At the end they are written, and are true again. */
+int coroutine_fn qcow2_co_store_bitmaps(BlockDriverState *bs, GError **errp);
+/* The range is going to change. */
+void qcow2_record_dirty(BlockDriverState *bs, uint64_t offset, uint64_t bytes);
+/* Before and after the disk gets another size. */
+int coroutine_fn qcow2_co_prepare_bitmap_resize(BlockDriverState *bs, uint64_t size,
+                                                GError **errp);
+void qcow2_resize_bitmaps(BlockDriverState *bs);
+int coroutine_fn qcow2_co_change_bitmap(BlockDriverState *bs, const BdrvBitmapChange *change,
+                                        GError **errp);
 
 /* --- qcow2-switch.c --- */
 

@@ -166,6 +166,37 @@ static void qcow2_close(BlockDriverState *bs)
     g_clear_pointer(&s->writer, qcow2_writer_free);
 }
 
+/* --- Writes of the guest, which bitmaps record --- */
+
+static int coroutine_fn co_guest_pwritev(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                         const IOVector *iov, size_t iov_offset,
+                                         BdrvRequestFlags flags)
+{
+    qcow2_record_dirty(bs, offset, bytes);
+    return qcow2_co_pwritev(bs, offset, bytes, iov, iov_offset, flags);
+}
+
+static int coroutine_fn co_guest_pwritev_compressed(BlockDriverState *bs, int64_t offset,
+                                                    int64_t bytes, const IOVector *iov,
+                                                    size_t iov_offset, BdrvRequestFlags flags)
+{
+    qcow2_record_dirty(bs, offset, bytes);
+    return qcow2_co_pwritev_compressed(bs, offset, bytes, iov, iov_offset, flags);
+}
+
+static int coroutine_fn co_guest_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
+                                               int64_t bytes, BdrvRequestFlags flags)
+{
+    qcow2_record_dirty(bs, offset, bytes);
+    return qcow2_co_pwrite_zeroes(bs, offset, bytes, flags);
+}
+
+static int coroutine_fn co_guest_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes)
+{
+    qcow2_record_dirty(bs, offset, bytes);
+    return qcow2_co_pdiscard(bs, offset, bytes);
+}
+
 static BlockDriver bdrv_qcow2 = {
     .format_name = "qcow2",
     .instance_size = sizeof(Qcow2State),
@@ -175,10 +206,10 @@ static BlockDriver bdrv_qcow2 = {
     .bdrv_co_open = qcow2_co_open,
     .bdrv_close = qcow2_close,
     .bdrv_co_preadv = qcow2_co_preadv,
-    .bdrv_co_pwritev = qcow2_co_pwritev,
-    .bdrv_co_pwritev_compressed = qcow2_co_pwritev_compressed,
-    .bdrv_co_pwrite_zeroes = qcow2_co_pwrite_zeroes,
-    .bdrv_co_pdiscard = qcow2_co_pdiscard,
+    .bdrv_co_pwritev = co_guest_pwritev,
+    .bdrv_co_pwritev_compressed = co_guest_pwritev_compressed,
+    .bdrv_co_pwrite_zeroes = co_guest_pwrite_zeroes,
+    .bdrv_co_pdiscard = co_guest_pdiscard,
     .bdrv_co_flush = qcow2_co_flush,
     .bdrv_co_truncate = qcow2_co_truncate,
     .bdrv_co_finish = qcow2_co_finish,
@@ -190,6 +221,8 @@ static BlockDriver bdrv_qcow2 = {
     .bdrv_co_snapshot_goto = qcow2_co_snapshot_goto,
     .bdrv_co_snapshot_delete = qcow2_co_snapshot_delete,
     .bdrv_co_load_snapshot = qcow2_co_load_snapshot,
+    .bdrv_co_change_bitmap = qcow2_co_change_bitmap,
+    .bdrv_co_get_bitmap = qcow2_co_get_bitmap,
     .bdrv_co_change_backing = qcow2_co_change_backing,
     .bdrv_co_make_empty = qcow2_co_make_empty,
     .bdrv_co_create = qcow2_co_create,

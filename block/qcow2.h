@@ -10,7 +10,7 @@
  *   qcow2-inflate.c      the decompressors
  *   qcow2-status.c       block status
  *   qcow2-snapshot.c     the snapshot table
- *   qcow2-bitmap.c       the bitmap directory
+ *   qcow2-bitmap.c       persistent bitmaps: the directory, reading them
  *   qcow2-info.c         what `info` says
  *   qcow2-refcount.c     reference counts as stored
  *   qcow2-check.c        recount and compare
@@ -19,6 +19,7 @@
 #define EMBR_BLOCK_QCOW2_H
 
 #include "block/block-int.h"
+#include "block/dirty-bitmap.h"
 #include "qcow2-format.h"
 
 /* The header and its extensions, checked and in host order. */
@@ -290,11 +291,27 @@ typedef struct Qcow2Bitmap {
     uint32_t table_size;            /* entries */
     uint32_t flags;
     unsigned granularity_bits;
+    GBytes *extra;                  /* what nobody knows yet; NULL: none */
+    uint64_t flags_offset;          /* in the file; 0: it is not there yet */
+    DirtyBitmap *bits;              /* NULL: not loaded */
+    bool changed;                   /* bits are not those in the file */
+    bool marked;                    /* as being in use, by us */
 } Qcow2Bitmap;
 
 void qcow2_bitmap_free(Qcow2Bitmap *bitmap);
 /* The bitmap directory, of Qcow2Bitmap; empty if there is none. */
 GPtrArray *coroutine_fn qcow2_co_read_bitmaps(BlockDriverState *bs, GError **errp);
+Qcow2Bitmap *qcow2_find_bitmap(const GPtrArray *bitmaps, const char *name);
+/* NULL, and an error in QEMU's words: there is none, or it cannot be used. */
+Qcow2Bitmap *qcow2_require_bitmap(const GPtrArray *bitmaps, const char *name, GError **errp);
+/* How many entries the table of a bitmap has. */
+uint64_t qcow2_bitmap_table_size(const Qcow2State *s, const DirtyBitmap *bits);
+/* Whether what is in it may be taken as true. */
+bool qcow2_bitmap_is_usable(const Qcow2Bitmap *bitmap);
+/* Loads the bits, unless they are: of a bitmap that is usable. */
+bool coroutine_fn qcow2_co_load_bits(BlockDriverState *bs, Qcow2Bitmap *bitmap, GError **errp);
+int coroutine_fn qcow2_co_get_bitmap(BlockDriverState *bs, const char *name,
+                                     DirtyBitmap **bits, GError **errp);
 
 /* --- qcow2-info.c, qcow2-check.c --- */
 

@@ -17,6 +17,7 @@ static const struct {
     const char *summary;
     int (*run)(int argc, char **argv);
 } commands[] = {
+    {"bitmap", "add, change or remove persistent bitmaps", img_bitmap},
     {"cat", "write the content of files to standard output", img_cat},
     {"check", "find damage in an image", img_check},
     {"compact", "leave out of an engram what its images do not need", img_compact},

@@ -16,6 +16,11 @@ static const GOptionEntry *find_short(const GOptionEntry *entries, char letter)
     return NULL;
 }
 
+static bool takes_value(const GOptionEntry *e)
+{
+    return e->arg != G_OPTION_ARG_NONE && !(e->flags & G_OPTION_FLAG_NO_ARG);
+}
+
 /* Adds "-pOraw" as "-p", "-O", "raw": GLib wants values on their own. */
 static void add_short_options(GPtrArray *out, const GOptionEntry *entries,
                               const char *arg)
@@ -27,7 +32,7 @@ static void add_short_options(GPtrArray *out, const GOptionEntry *entries,
             return;
         }
         g_ptr_array_add(out, g_strdup_printf("-%c", *p));
-        if (e->arg != G_OPTION_ARG_NONE) {
+        if (takes_value(e)) {
             if (p[1]) {
                 g_ptr_array_add(out, g_strdup(p + 1));
             }
@@ -45,7 +50,7 @@ static bool takes_next(const GOptionEntry *entries, const char *arg)
     if (arg[1] != '-') {
         for (const char *p = arg + 1; *p; p++) {
             const GOptionEntry *e = find_short(entries, *p);
-            if (!e || e->arg != G_OPTION_ARG_NONE) {
+            if (!e || takes_value(e)) {
                 return e && !p[1];
             }
         }
@@ -53,7 +58,7 @@ static bool takes_next(const GOptionEntry *entries, const char *arg)
     }
     for (const GOptionEntry *e = entries; e->long_name; e++) {
         if (strcmp(e->long_name, arg + 2) == 0) {
-            return e->arg != G_OPTION_ARG_NONE;
+            return takes_value(e);
         }
     }
     return false;
@@ -114,8 +119,10 @@ bool options_parse(const CommandSyntax *syntax, int argc, char **argv, char ***n
 
     g_option_context_set_help_enabled(context, FALSE);
     g_option_context_set_summary(context, syntax->summary);
-    g_option_context_add_main_entries(context, syntax->entries, NULL);
-    g_option_context_add_main_entries(context, help_entries, NULL);
+    GOptionGroup *group = g_option_group_new(NULL, NULL, NULL, syntax->data, NULL);
+    g_option_group_add_entries(group, syntax->entries);
+    g_option_group_add_entries(group, help_entries);
+    g_option_context_set_main_group(context, group);
     *status = syntax->misuse_status;
     if (!g_option_context_parse_strv(context, &args, &error)) {
         options_misuse(argv[0], "%s", error->message);

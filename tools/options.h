@@ -13,6 +13,7 @@ typedef struct CommandSyntax {
     const char *summary;            /* what the command does; for --help */
     const char *parameters;         /* the names it takes: "FILENAME" */
     const GOptionEntry *entries;
+    void *data;                     /* that G_OPTION_ARG_CALLBACK functions get */
     unsigned min_names;
     unsigned max_names;
     const char *names_expected;     /* the message where there are fewer or more */

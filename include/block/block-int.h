@@ -149,6 +149,11 @@ struct BlockDriver {
     /* Records another backing image, NULL: none. */
     int coroutine_fn (*bdrv_co_change_backing)(BlockDriverState *bs, const char *filename,
                                                const char *format, GError **errp);
+    /* Persistent bitmaps; see bdrv_co_change_bitmap(). */
+    int coroutine_fn (*bdrv_co_change_bitmap)(BlockDriverState *bs,
+                                              const BdrvBitmapChange *change, GError **errp);
+    int coroutine_fn (*bdrv_co_get_bitmap)(BlockDriverState *bs, const char *name,
+                                           DirtyBitmap **bits, GError **errp);
     /* Everything becomes unallocated; the backing image shows, or zeroes. */
     int coroutine_fn (*bdrv_co_make_empty)(BlockDriverState *bs, GError **errp);
     int coroutine_fn (*bdrv_co_load_snapshot)(BlockDriverState *bs, const char *id_or_name,

@@ -12,6 +12,7 @@
 #ifndef EMBR_BLOCK_BLOCK_H
 #define EMBR_BLOCK_BLOCK_H
 
+#include "block/dirty-bitmap.h"
 #include "qapi/qapi-types.h"
 #include "util/aio.h"
 #include "util/error.h"
@@ -223,6 +224,32 @@ int coroutine_fn bdrv_co_snapshot_goto(BlockDriverState *bs, const char *id_or_n
                                        GError **errp);
 int coroutine_fn bdrv_co_snapshot_delete(BlockDriverState *bs, const char *id_or_name,
                                          GError **errp);
+/*
+ * Persistent dirty bitmaps: those that the image keeps.  What is changed is in the file when
+ * the node is finished; a crash before leaves them as they were, or marked as in use.
+ */
+typedef enum BdrvBitmapAction {
+    BDRV_BITMAP_ADD,
+    BDRV_BITMAP_REMOVE,
+    BDRV_BITMAP_CLEAR,
+    BDRV_BITMAP_ENABLE,             /* it records writes */
+    BDRV_BITMAP_DISABLE,
+    BDRV_BITMAP_MERGE,
+} BdrvBitmapAction;
+
+typedef struct BdrvBitmapChange {
+    BdrvBitmapAction action;
+    const char *name;
+    uint64_t granularity;           /* ADD: bytes; 0: the default */
+    const DirtyBitmap *source;      /* MERGE: of a disk of source_bytes */
+    int64_t source_bytes;
+} BdrvBitmapChange;
+
+int coroutine_fn bdrv_co_change_bitmap(BlockDriverState *bs, const BdrvBitmapChange *change,
+                                       GError **errp);
+/* A copy of one, for the caller to free. */
+DirtyBitmap *coroutine_fn bdrv_co_get_bitmap(BlockDriverState *bs, const char *name,
+                                             GError **errp);
 /* Records another backing image in bs, NULL: none; the nodes stay as they are, and so does
  * what is stored: what the two images differ in is the caller's business.  What was written
  * to bs before is stable before.  -EINVAL: the image cannot have that one; -ENOSPC: there is

@@ -227,6 +227,26 @@ static void coroutine_fn try_snapshot_changes(BlockDriverState *bs)
     g_clear_error(&bs->error);
 }
 
+static void coroutine_fn try_bitmap_changes(BlockDriverState *bs)
+{
+    static const BdrvBitmapAction actions[] = { BDRV_BITMAP_ADD, BDRV_BITMAP_MERGE,
+                                                BDRV_BITMAP_DISABLE, BDRV_BITMAP_REMOVE };
+    g_autoptr(ImageInfo) info = bdrv_co_image_info(bs, NULL);
+    const ImageInfoSpecificQCow2 *own = info ? info->format_specific->u.qcow2.data : NULL;
+
+    for (guint i = 0; own && own->bitmaps && i < MIN(own->bitmaps->len, G_N_ELEMENTS(actions));
+         i++) {
+        const Qcow2BitmapInfo *bitmap = g_ptr_array_index(own->bitmaps, i);
+        g_autoptr(DirtyBitmap) bits = bdrv_co_get_bitmap(bs, bitmap->name, NULL);
+        BdrvBitmapChange change = { actions[i], bitmap->name, 0, bits, bdrv_length(bs) };
+        if (bits || change.action != BDRV_BITMAP_MERGE) {
+            bdrv_co_change_bitmap(bs, &change, NULL);
+        }
+    }
+    bdrv_co_truncate(bs, bdrv_length(bs) / 2, PREALLOC_MODE_OFF, NULL);
+    g_clear_error(&bs->error);
+}
+
 /* The same image, open for writing: what is marked corrupt must stay as it is. */
 static void coroutine_fn try_image_writable(void *opaque)
 {
@@ -255,6 +275,7 @@ static void coroutine_fn try_image_writable(void *opaque)
     try_reads(bs);
     try_snapshot_changes(bs);
     try_writes(bs);
+    try_bitmap_changes(bs);
     bdrv_co_finish(bs, NULL);
     bdrv_unref(bs);
 }
