@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "block/block-int.h"
+#include "fs/fs.h"
 #include "qapi/qapi-visit.h"
 #include "report.h"
 
@@ -43,12 +44,33 @@ int image_cache_flags(const CacheMode *mode)
     return (mode->direct ? BDRV_O_NOCACHE : 0) | (mode->flush ? 0 : BDRV_O_NO_FLUSH);
 }
 
+static bool set_fat_codepage(int number)
+{
+    GError *error = NULL;
+
+    if (!number) {
+        return true;
+    }
+    if (number < 0) {
+        report_error("--fat-codepage is %d, expected a number such as 437", number);
+        return false;
+    }
+    if (!fs_set_fat_codepage((unsigned)number, &error)) {
+        report_gerror(error);
+        return false;
+    }
+    return true;
+}
+
 bool image_options_check(const ImageOptions *options)
 {
     CacheMode mode;
 
     if (options->image_opts && options->format) {
         report_error("--image-opts and --format are mutually exclusive");
+        return false;
+    }
+    if (!set_fat_codepage(options->fat_codepage)) {
         return false;
     }
     return !options->cache || image_parse_cache(options->cache, 'T', &mode);

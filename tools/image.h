@@ -15,6 +15,7 @@ typedef struct ImageOptions {
     gboolean force_share;   /* -U: others may write to the image */
     char *snapshot;         /* the disk as it was in it, or that image of an engram:
                                "ID_OR_NAME" or "snapshot.id=ID,snapshot.name=NAME" */
+    int fat_codepage;       /* --fat-codepage; 0: the default */
 } ImageOptions;
 
 void image_options_clear(ImageOptions *options);
@@ -42,7 +43,13 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(ImageOptions, image_options_clear)
     { "snapshot", letter, 0, G_OPTION_ARG_STRING, &(o)->snapshot,                      \
       "The disk as it was in that snapshot, or that image of an engram", "ID_OR_NAME" }
 
-/* False, and reported, if the options contradict each other. */
+/* For commands that look into filesystems. */
+#define IMAGE_FAT_OPTION_ENTRY(o)                                                      \
+    { "fat-codepage", 0, 0, G_OPTION_ARG_INT, &(o)->fat_codepage,                      \
+      "Code page of FAT's short names, instead of 437", "NUMBER" }
+
+/* False, and reported, if the options contradict each other; what is for all of the process
+ * (the code page) is set. */
 bool image_options_check(const ImageOptions *options);
 
 /* Opens the image, for reading unless flags say else, with these added.  NULL: reported. */

@@ -69,6 +69,7 @@ int img_cat(int argc, char **argv)
     Cat o = {0};
     const GOptionEntry entries[] = {
         IMAGE_OPTION_ENTRIES(&image),
+        IMAGE_FAT_OPTION_ENTRY(&image),
         SNAPSHOT_OPTION_ENTRY('l', &snapshot),
         {NULL},
     };

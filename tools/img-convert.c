@@ -323,6 +323,7 @@ int img_convert(int argc, char **argv)
     g_auto(GStrv) names = NULL;
     const GOptionEntry entries[] = {
         IMAGE_OPTION_ENTRIES(&a.image),
+        IMAGE_FAT_OPTION_ENTRY(&a.image),
         IMAGE_CACHE_OPTION_ENTRY(&a.image),
         {"snapshot", 'l', 0, G_OPTION_ARG_FILENAME, &a.snapshot,
          "Convert the disk as it was in this snapshot", "ID_OR_NAME"},

@@ -427,6 +427,7 @@ int img_diff(int argc, char **argv)
     Diff o = {.options.min_similarity = ENGRAM_DIFF_SIMILARITY_DEFAULT};
     const GOptionEntry entries[] = {
         IMAGE_OPTION_ENTRIES(&first),
+        IMAGE_FAT_OPTION_ENTRY(&first),
         {"second-format", 'F', 0, G_OPTION_ARG_STRING, &second.format,
          "Format of the second image", "FMT"},
         IMAGE_CACHE_OPTION_ENTRY(&first),

@@ -234,6 +234,7 @@ int img_extract(int argc, char **argv)
     Extract x = {0};
     const GOptionEntry entries[] = {
         IMAGE_OPTION_ENTRIES(&image),
+        IMAGE_FAT_OPTION_ENTRY(&image),
         SNAPSHOT_OPTION_ENTRY('l', &snapshot),
         {"tar", 'o', 0, G_OPTION_ARG_FILENAME, &tar,
          "Make a pax archive of that name; '-' is standard output", "FILE"},

@@ -181,6 +181,7 @@ int img_ls(int argc, char **argv)
     Ls o = {.status = EXIT_SUCCESS};
     const GOptionEntry entries[] = {
         IMAGE_OPTION_ENTRIES(&image),
+        IMAGE_FAT_OPTION_ENTRY(&image),
         SNAPSHOT_OPTION_ENTRY(0, &snapshot),
         {"long", 'l', 0, G_OPTION_ARG_NONE, &o.long_format,
          "Mode, links, owner, group, size or device number, time (UTC), name, target",

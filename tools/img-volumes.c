@@ -143,6 +143,7 @@ int img_volumes(int argc, char **argv)
     Volumes o = {0};
     const GOptionEntry entries[] = {
         IMAGE_OPTION_ENTRIES(&image),
+        IMAGE_FAT_OPTION_ENTRY(&image),
         SNAPSHOT_OPTION_ENTRY('l', &snapshot),
         OUTPUT_OPTION_ENTRY(&output),
         {NULL},

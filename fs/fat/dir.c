@@ -111,7 +111,7 @@ static FatScanNext add_entry(const uint8_t *bytes, uint64_t offset, void *opaque
         return FAT_SCAN_GO_ON;
     }
     if (!fat_long_name_take(&r->longname, entry, r->name)) {
-        fat_short_name(&r->s->codepage, entry, r->name);
+        fat_short_name(fat_codepage_current(), entry, r->name);
     }
     fs_dir_batch_add(r->batch, offset / FAT_ENTRY_BYTES,
                      entry->attributes & FAT_ATTR_DIRECTORY ? DT_DIR : DT_REG,

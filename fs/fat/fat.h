@@ -8,6 +8,7 @@
  * super.c    what the boot sector says, and whether the rest agrees
  * dir.c      directories
  * name.c     short and long names
+ * codepage.c what the bytes of short names mean
  * driver.c   what the rest of embr calls
  *
  * and for both:
@@ -33,7 +34,7 @@
 
 enum { FAT_ROOT_INO = 1 }; /* inside the boot sector, where no entry can be */
 
-#define FAT_DEFAULT_CODEPAGE "CP437"
+enum { FAT_DEFAULT_CODEPAGE = 437 }; /* as Linux takes it by default */
 
 typedef struct FatState FatState;
 typedef struct FatNode FatNode;
@@ -66,9 +67,13 @@ typedef struct FatKind {
     bool coroutine_fn (*co_is_used)(FatState *s, uint32_t cluster, bool *used);
 } FatKind;
 
-/* What the bytes of short names mean. */
+/* What the bytes of short names mean.  U+FFFD: nothing. */
 typedef struct FatCodepage {
-    gunichar upper_half[128]; /* of bytes 0x80 to 0xff; U+FFFD: nothing */
+    unsigned number;
+    bool is_known; /* else only ASCII means something */
+    gunichar single[256];
+    gunichar *pairs; /* of two bytes, 256 for each of the first, or NULL: where
+                        the first one alone means nothing */
 } FatCodepage;
 
 struct FatState {
@@ -78,7 +83,6 @@ struct FatState {
     uint32_t root_cluster; /* FAT32 and exFAT */
     unsigned fat_first;    /* the FAT that is read */
     bool fat_mirrored;     /* the others should be the same */
-    FatCodepage codepage;
     FatPieces *table;  /* of the FAT */
     FatPieces *pieces; /* of the volume: directories */
     uint32_t *owners;  /* of each cluster that was seen in a chain; 0: nobody's yet */
@@ -234,8 +238,6 @@ bool fat_entry_is_long_name(const FatDirEntry *entry);
 /* Appends UTF-16 up to a NUL as UTF-8.  Half of a pair without the other becomes three
  * bytes that are no UTF-8, so that no two names become the same. */
 void fat_append_units(const gunichar2 *units, unsigned count, GString *name);
-/* False: the character set is not known, and all of its bytes are U+FFFD. */
-bool fat_codepage_init(FatCodepage *codepage, const char *charset);
 uint8_t fat_name_checksum(const uint8_t name[11]);
 void fat_short_name(const FatCodepage *codepage, const FatDirEntry *entry,
                     GString *name);
@@ -252,6 +254,18 @@ typedef struct FatLongName {
 void fat_long_name_add(FatLongName *longname, const FatLongEntry *entry);
 /* The name, if it is complete and that entry's; it is forgotten then. */
 bool fat_long_name_take(FatLongName *longname, const FatDirEntry *entry, GString *name);
+
+/* codepage.c */
+/* False: there is no such code page here, or ASCII is not a part of it.  It is to be
+ * cleared in any case. */
+bool fat_codepage_init(FatCodepage *codepage, unsigned number);
+void fat_codepage_clear(FatCodepage *codepage);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FatCodepage, fat_codepage_clear)
+/* That of all filesystems: the default's, or what fs_set_fat_codepage() said. */
+const FatCodepage *fat_codepage_current(void);
+/* The character that the first of len bytes begin, and how many of them are in it. */
+gunichar fat_codepage_char(const FatCodepage *codepage, const uint8_t *bytes, unsigned len,
+                           unsigned *used);
 
 /* time.c: FAT's local time is taken for UTC. */
 FsTime fat_time(uint16_t date, uint16_t time, uint8_t hundredths);

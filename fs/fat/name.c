@@ -1,34 +1,6 @@
 /* Names: 8.3 in the bytes of a code page, and long ones in UTF-16. */
 #include "fat.h"
 
-enum { NOTHING = 0xfffd };
-
-bool fat_codepage_init(FatCodepage *codepage, const char *charset)
-{
-    GIConv conv = g_iconv_open("UTF-8", charset);
-    bool known = conv != (GIConv)-1;
-
-    for (unsigned i = 0; i < G_N_ELEMENTS(codepage->upper_half); i++) {
-        char byte = (char)(0x80 + i), utf8[8] = {0};
-        char *in = &byte, *out = utf8;
-        gsize in_left = 1, out_left = sizeof(utf8) - 1;
-        gunichar c = NOTHING;
-
-        if (known && g_iconv(conv, &in, &in_left, &out, &out_left) != (gsize)-1 &&
-            out != utf8) {
-            c = g_utf8_get_char_validated(utf8, out - utf8);
-        }
-        codepage->upper_half[i] = c <= 0x10ffff ? c : NOTHING;
-        if (known) {
-            g_iconv(conv, NULL, NULL, NULL, NULL);
-        }
-    }
-    if (known) {
-        g_iconv_close(conv);
-    }
-    return known;
-}
-
 uint8_t fat_name_checksum(const uint8_t name[11])
 {
     uint8_t sum = 0;
@@ -39,22 +11,23 @@ uint8_t fat_name_checksum(const uint8_t name[11])
     return sum;
 }
 
-static gunichar character(const FatCodepage *codepage, uint8_t byte)
-{
-    return byte < 0x80 ? byte : codepage->upper_half[byte - 0x80];
-}
-
 static void append_part(const FatCodepage *codepage, const uint8_t *bytes, unsigned len,
                         bool lower, bool is_start, GString *name)
 {
+    uint8_t part[11];
+    unsigned used;
+
     while (len && bytes[len - 1] == ' ') {
         len--;
     }
-    for (unsigned i = 0; i < len && bytes[i]; i++) {
-        bool is_e5 = is_start && i == 0 && bytes[i] == FAT_NAME_E5;
-        gunichar c = character(codepage, is_e5 ? FAT_NAME_FREE : bytes[i]);
+    memcpy(part, bytes, len);
+    if (is_start && len && part[0] == FAT_NAME_E5) {
+        part[0] = FAT_NAME_FREE;
+    }
+    for (unsigned i = 0; i < len && part[i]; i += used) {
+        gunichar c = fat_codepage_char(codepage, part + i, len - i, &used);
 
-        g_string_append_unichar(name, lower ? g_unichar_tolower(c) : c);
+        g_string_append_unichar(name, lower && used == 1 ? g_unichar_tolower(c) : c);
     }
 }
 

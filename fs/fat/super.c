@@ -72,8 +72,7 @@ static bool coroutine_fn co_find_backup(BlockBackend *blk, uint8_t *sector,
 /* The label is a file of that kind in the root directory; else that of the boot
  * sector. */
 static char *coroutine_fn co_label(BlockBackend *blk, const FatLayout *geo,
-                                   const FatBootSector *boot,
-                                   const FatCodepage *codepage)
+                                   const FatBootSector *boot)
 {
     const uint8_t *label = geo->bits == 32 ? boot->fat32.label : boot->fat16.label;
     const uint8_t signature =
@@ -103,11 +102,11 @@ static char *coroutine_fn co_label(BlockBackend *blk, const FatLayout *geo,
         if (entry->name[0] != FAT_NAME_FREE &&
             (entry->attributes & FAT_ATTR_VOLUME_LABEL) &&
             !fat_entry_is_long_name(entry)) {
-            return fat_label(codepage, entry->name);
+            return fat_label(fat_codepage_current(), entry->name);
         }
     }
     return (signature == 0x28 || signature == 0x29) && memcmp(label, "NO NAME    ", 11)
-               ? fat_label(codepage, label)
+               ? fat_label(fat_codepage_current(), label)
                : NULL;
 }
 
@@ -117,14 +116,12 @@ static void coroutine_fn co_identify(BlockBackend *blk, const uint8_t *sector,
     const FatBootSector *boot = as_boot(sector);
     uint32_t serial =
         le32_get(geo->bits == 32 ? boot->fat32.serial : boot->fat16.serial);
-    FatCodepage codepage;
 
-    fat_codepage_init(&codepage, FAT_DEFAULT_CODEPAGE);
     ident->type = "vfat";
     ident->size = geo->total_bytes;
     ident->uuid =
         serial ? g_strdup_printf("%04X-%04X", serial >> 16, serial & 0xffff) : NULL;
-    ident->label = co_label(blk, geo, boot, &codepage);
+    ident->label = co_label(blk, geo, boot);
 }
 
 typedef bool coroutine_fn FindFunc(BlockBackend *blk, uint8_t *sector, FatLayout *geo);
@@ -263,11 +260,11 @@ bool coroutine_fn fat_super_co_load(FatState *s, bool from_backup, GError **errp
                   s->root_cluster, s->geo.clusters + 1);
         return false;
     }
-    if (!fat_codepage_init(&s->codepage, FAT_DEFAULT_CODEPAGE)) {
+    if (!fat_codepage_current()->is_known) {
         fat_warn(s, 0,
-                 "the character set %s is not known here; short names are shown "
-                 "without what is not ASCII",
-                 FAT_DEFAULT_CODEPAGE);
+                 "code page %u is not known here; short names are shown without what is "
+                 "not ASCII",
+                 fat_codepage_current()->number);
     }
 
     co_choose_fat(s, boot);

@@ -182,6 +182,11 @@ void fs_free(Filesystem *fs);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Filesystem, fs_free)
 void fs_warn(Filesystem *fs, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
+/* The code page (437, 850, 932, ...) of FAT's short names and labels, in all of the process;
+ * 437 if this is not called.  To be called before the first disk is looked at.  Fails
+ * if the C library does not know it, or if ASCII is not a part of it. */
+bool fs_set_fat_codepage(unsigned number, GError **errp);
+
 /* The driver's functions, with the obvious done for callbacks that are NULL. */
 bool coroutine_fn fs_co_stat(Filesystem *fs, FsIno ino, FsStat *st, GError **errp);
 bool coroutine_fn fs_co_readdir(Filesystem *fs, FsIno dir, FsDirBatch *batch, GError **errp);

@@ -33,10 +33,10 @@ END_TEST
 static void check_short(const char *bytes, uint8_t name_case, const char *expected)
 {
     g_autoptr(GString) name = g_string_new("before");
-    FatCodepage codepage;
+    g_auto(FatCodepage) codepage;
     FatDirEntry entry = {.name_case = name_case};
 
-    ck_assert(fat_codepage_init(&codepage, "CP437"));
+    ck_assert(fat_codepage_init(&codepage, 437));
     memcpy(entry.name, bytes, sizeof(entry.name));
     fat_short_name(&codepage, &entry, name);
     ck_assert_str_eq(name->str, expected);
@@ -59,16 +59,33 @@ END_TEST
 START_TEST(test_codepages)
 {
     static const uint8_t label[] = "\x9b\xd5 LABEL   ";
-    FatCodepage codepage;
+    g_auto(FatCodepage) codepage;
 
-    ck_assert(fat_codepage_init(&codepage, "CP850"));
+    ck_assert(fat_codepage_init(&codepage, 850));
     g_autofree char *text = fat_label(&codepage, label);
     ck_assert_str_eq(text, "øı LABEL");
     ck_assert_ptr_null(fat_label(&codepage, (const uint8_t *)"           "));
-    ck_assert(!fat_codepage_init(&codepage, "no such set"));
-    for (unsigned i = 0; i < G_N_ELEMENTS(codepage.upper_half); i++) {
-        ck_assert_uint_eq(codepage.upper_half[i], 0xfffd);
+    ck_assert(!fat_codepage_init(&codepage, 65535));
+    ck_assert(!codepage.is_known);
+    for (unsigned i = 0; i < G_N_ELEMENTS(codepage.single); i++) {
+        ck_assert_uint_eq(codepage.single[i], i < 0x80 ? i : 0xfffd);
     }
+    ck_assert(!fat_codepage_init(&codepage, 37)); /* EBCDIC */
+    ck_assert_uint_eq(codepage.single['A'], 'A');
+}
+END_TEST
+
+START_TEST(test_pairs)
+{
+    /* The last byte is half of a pair. */
+    FatDirEntry entry = {.name_case = FAT_CASE_LOWER_BASE};
+    g_autoptr(GString) name = g_string_new(NULL);
+    g_auto(FatCodepage) codepage;
+
+    ck_assert(fat_codepage_init(&codepage, 932));
+    memcpy(entry.name, "A\x93\xfa\x82\x60\xb1.\x93\xfa  ", 11);
+    fat_short_name(&codepage, &entry, name);
+    ck_assert_str_eq(name->str, "a日Ａｱ.\uFFFD.\uFFFD");
 }
 END_TEST
 
@@ -239,6 +256,7 @@ int main(void)
     tcase_add_test(tcase, test_times);
     tcase_add_test(tcase, test_short_names);
     tcase_add_test(tcase, test_codepages);
+    tcase_add_test(tcase, test_pairs);
     tcase_add_test(tcase, test_long_names);
     tcase_add_test(tcase, test_half_pairs);
     tcase_add_test(tcase, test_orphans);
