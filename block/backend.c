@@ -10,6 +10,7 @@ struct BlockBackend {
     BlockDriverState *root;
     int64_t offset;         /* of byte 0 on root */
     int64_t length;
+    BdrvRequestFlags write_flags;   /* of every write */
 };
 
 BlockBackend *blk_new(BlockDriverState *root)
@@ -62,6 +63,11 @@ int64_t blk_length(const BlockBackend *blk)
     return blk->length;
 }
 
+void blk_set_writethrough(BlockBackend *blk)
+{
+    blk->write_flags |= BDRV_REQ_FUA;
+}
+
 const char *blk_name(const BlockBackend *blk)
 {
     return bdrv_filename(blk->root);
@@ -108,7 +114,7 @@ int coroutine_fn blk_co_pwritev(BlockBackend *blk, int64_t offset, int64_t bytes
     int ret = check_request(blk, offset, bytes);
     return ret < 0 ? ret
                    : bdrv_co_pwritev(blk->root, blk->offset + offset, bytes, iov,
-                                     iov_offset, flags);
+                                     iov_offset, flags | blk->write_flags);
 }
 
 int coroutine_fn blk_co_pwrite(BlockBackend *blk, int64_t offset, int64_t bytes,
@@ -116,7 +122,8 @@ int coroutine_fn blk_co_pwrite(BlockBackend *blk, int64_t offset, int64_t bytes,
 {
     int ret = check_request(blk, offset, bytes);
     return ret < 0 ? ret
-                   : bdrv_co_pwrite(blk->root, blk->offset + offset, bytes, buf, flags);
+                   : bdrv_co_pwrite(blk->root, blk->offset + offset, bytes, buf,
+                                    flags | blk->write_flags);
 }
 
 int coroutine_fn blk_co_pwrite_zeroes(BlockBackend *blk, int64_t offset, int64_t bytes,
@@ -124,7 +131,8 @@ int coroutine_fn blk_co_pwrite_zeroes(BlockBackend *blk, int64_t offset, int64_t
 {
     int ret = check_request(blk, offset, bytes);
     return ret < 0 ? ret
-                   : bdrv_co_pwrite_zeroes(blk->root, blk->offset + offset, bytes, flags);
+                   : bdrv_co_pwrite_zeroes(blk->root, blk->offset + offset, bytes,
+                                           flags | blk->write_flags);
 }
 
 int coroutine_fn blk_co_flush(BlockBackend *blk)

@@ -16,6 +16,12 @@ enum {
     ZERO_EXTENT_MIN_BYTES = 64 << 10,   /* shorter ones are read with the data around them */
 };
 
+typedef enum Kind {
+    KIND_DATA,
+    KIND_ZERO,
+    KIND_SKIP,                  /* the target reads as the source there */
+} Kind;
+
 typedef struct Convert {
     BlockBackend *src;
     BlockBackend *target;
@@ -26,7 +32,7 @@ typedef struct Convert {
     CoMutex next_piece;         /* protects the following */
     int64_t next;
     int64_t extent_end;         /* [next, extent_end) is of one kind */
-    bool extent_is_zero;
+    Kind extent_kind;
     bool failed;
     GError *error;              /* the first */
 } Convert;
@@ -34,7 +40,7 @@ typedef struct Convert {
 typedef struct Piece {
     int64_t offset;
     int64_t bytes;
-    bool zero;
+    Kind kind;
 } Piece;
 
 /* Bytes of a cluster of the target; 0 if it has none. */
@@ -61,7 +67,7 @@ static void fail(Convert *c, BlockBackend *blk, const char *what, int64_t offset
 
 /* A source may know of zeroes to the byte.  They count from block to block only, and if
  * they are many: what is written stays aligned, and whole. */
-static void set_extent(Convert *c, int64_t offset, int64_t end, bool zero)
+static void set_extent(Convert *c, int64_t offset, int64_t end, Kind kind)
 {
     int64_t first = round_up_pow2(offset, c->grain);
     int64_t last = round_down_pow2(end, c->grain);
@@ -69,35 +75,60 @@ static void set_extent(Convert *c, int64_t offset, int64_t end, bool zero)
     if (end == blk_length(c->src)) {
         last = end;
     }
-    if (!zero || last - first < MAX(ZERO_EXTENT_MIN_BYTES, c->grain)) {
-        c->extent_is_zero = false;
+    int64_t least = MAX(kind == KIND_SKIP ? 0 : ZERO_EXTENT_MIN_BYTES, c->grain);
+    if (kind == KIND_DATA || last - first < least) {
+        c->extent_kind = KIND_DATA;
         c->extent_end = end;
     } else if (offset < first) {
-        c->extent_is_zero = false;
+        c->extent_kind = KIND_DATA;
         c->extent_end = first;
     } else {
-        c->extent_is_zero = true;
+        c->extent_kind = kind;
         c->extent_end = last;
     }
+}
+
+/* What of the source is copied from offset on; *n bytes of it.  Or -errno. */
+static int coroutine_fn co_status(Convert *c, int64_t offset, int64_t *n)
+{
+    const ConvertOptions *o = c->options;
+    int64_t bytes = blk_length(c->src) - offset;
+
+    if (!o->over_backing) {
+        int ret = blk_co_block_status(c->src, offset, bytes, n);
+        return ret < 0 ? ret : ret & BDRV_BLOCK_ZERO ? KIND_ZERO : KIND_DATA;
+    }
+    if (offset < o->backing_end) {
+        bytes = MIN(bytes, o->backing_end - offset);
+    }
+    int ret = bdrv_co_block_status(blk_bs(c->src), offset, bytes, n, NULL, NULL);
+    if (ret < 0) {
+        return ret;
+    }
+    if (ret & BDRV_BLOCK_ZERO) {
+        return offset >= o->backing_end ? KIND_SKIP : KIND_ZERO;
+    }
+    return ret & BDRV_BLOCK_ALLOCATED ? KIND_DATA : KIND_SKIP;
 }
 
 static bool coroutine_fn co_find_extent(Convert *c, int64_t offset)
 {
     int64_t n = 0;
-    int ret = blk_co_block_status(c->src, offset, blk_length(c->src) - offset, &n);
+    int ret = co_status(c, offset, &n);
 
     if (ret < 0 || n <= 0) {
         fail(c, c->src, "asking for block status", offset, ret < 0 ? -ret : EIO);
         return false;
     }
-    set_extent(c, offset, offset + n, ret & BDRV_BLOCK_ZERO);
+    set_extent(c, offset, offset + n, ret);
     return true;
 }
 
 /* Whether a piece of that kind may be as long as it gets: no buffer holds it. */
 static bool is_unbounded(const Convert *c, const Piece *piece)
 {
-    return piece->zero && c->options->sparse_bytes > 0;
+    return piece->kind == KIND_SKIP ||
+           (piece->kind == KIND_ZERO && c->options->sparse_bytes > 0);
 }
 
 /* The next piece: as much of one kind as follows.  False at the end or on failure. */
@@ -111,8 +142,8 @@ static bool coroutine_fn co_next_piece(Convert *c, Piece *piece)
             return false;
         }
         if (piece->bytes == 0) {
-            piece->zero = c->extent_is_zero;
-        } else if (piece->zero != c->extent_is_zero) {
+            piece->kind = c->extent_kind;
+        } else if (piece->kind != c->extent_kind) {
             break;
         }
         int64_t n = c->extent_end - c->next;
@@ -233,7 +264,7 @@ static bool coroutine_fn co_copy_through(Convert *c, const Piece *piece, uint8_t
 {
     IOVector data;
 
-    if (piece->zero) {
+    if (piece->kind == KIND_ZERO) {
         memset(buf, 0, piece->bytes);
     } else {
         *ret = blk_co_pread(c->src, piece->offset, piece->bytes, buf);
@@ -252,7 +283,9 @@ static bool coroutine_fn co_copy_data(Convert *c, const Piece *piece, uint8_t *b
 {
     BdrvPin pin;
 
-    *ret = piece->zero ? -ENOTSUP : blk_co_pin(c->src, piece->offset, piece->bytes, &pin);
+    *ret = piece->kind == KIND_ZERO
+               ? -ENOTSUP
+               : blk_co_pin(c->src, piece->offset, piece->bytes, &pin);
     if (*ret == -ENOTSUP) {
         return co_copy_through(c, piece, buf, ret);
     }
@@ -268,9 +301,14 @@ static bool coroutine_fn co_copy_data(Convert *c, const Piece *piece, uint8_t *b
 /* False: the copy has failed. */
 static bool coroutine_fn co_copy_piece(Convert *c, const Piece *piece, uint8_t *buf)
 {
-    int ret;
+    int ret = 0;
 
-    if (is_unbounded(c, piece)) {
+    if (piece->kind == KIND_DATA && c->options->rate) {
+        rate_limit_co_take(c->options->rate, piece->bytes);
+    }
+    if (piece->kind == KIND_SKIP) {
+        /* Nothing to do. */
+    } else if (is_unbounded(c, piece)) {
         ret = co_write_zeroes(c, piece->offset, piece->bytes);
     } else if (!co_copy_data(c, piece, buf, &ret)) {
         return false;

@@ -76,16 +76,22 @@ static bool check_identity(const char *name, const BlockIdentity *identity,
 
 BlockDriverState *coroutine_fn target_co_open(const char *name,
                                               const ImageOptions *options, int flags,
-                                              BlockDriverState *src)
+                                              const GPtrArray *sources)
 {
     /* Before it is opened: then it would be in our own way. */
-    if (!options->image_opts && !target_is_no_source(name, src)) {
-        return NULL;
+    for (guint i = 0; !options->image_opts && i < sources->len; i++) {
+        if (!target_is_no_source(name, g_ptr_array_index(sources, i))) {
+            return NULL;
+        }
     }
     g_autoptr(BlockDriverState) bs = image_co_open(name, options, BDRV_O_RDWR | flags);
     BlockIdentity identity = bs ? bdrv_identity(bs) : (BlockIdentity){0};
-
-    return bs && check_identity(name, &identity, src) ? g_steal_pointer(&bs) : NULL;
+    for (guint i = 0; bs && i < sources->len; i++) {
+        if (!check_identity(name, &identity, g_ptr_array_index(sources, i))) {
+            return NULL;
+        }
+    }
+    return g_steal_pointer(&bs);
 }
 
 bool target_is_no_source(const char *name, BlockDriverState *src)

@@ -16,10 +16,10 @@ BlockDriverState *coroutine_fn target_co_create(const char *name, const char *fo
 void target_done(bool complete);
 
 /* The target that is there already, open for writing.  NULL: reported; so it is if the
- * target is a file that src reads. */
+ * target is a file that one of sources (of BlockDriverState) reads. */
 BlockDriverState *coroutine_fn target_co_open(const char *name,
                                               const ImageOptions *options, int flags,
-                                              BlockDriverState *src);
+                                              const GPtrArray *sources);
 
 /* False, and reported, if a new target of that name would overwrite a file that src
  * reads. */

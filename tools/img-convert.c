@@ -1,9 +1,12 @@
 /* embr-img convert */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "block/block-int.h"
+#include "block/concat.h"
 #include "block/convert.h"
+#include "block/filename.h"
 #include "commands.h"
 #include "convert-target.h"
 #include "options.h"
@@ -17,14 +20,16 @@ enum {
 };
 
 typedef struct ConvertCommand {
-    const char *source;
+    char **sources;            /* the disk is that of all, one behind the other */
     const char *target;
-    ImageOptions image;        /* of the source */
+    ImageOptions image;        /* of the sources */
     ImageOptions target_image; /* of a target that is there already */
     const char *snapshot;
     const char *create_options; /* the -o options, joined; NULL if none */
     CacheMode cache;            /* of the target */
     ConvertOptions copy;
+    RateLimit rate;
+    GPtrArray *disks; /* of the sources, or, with --salvage, the filters over them */
     bool no_create;
     bool progress;
     bool salvage;
@@ -40,19 +45,20 @@ static bool coroutine_fn co_copy(const ConvertCommand *o, BlockBackend *src,
         report_gerror(error);
         return false;
     }
-    int ret = o->cache.flush ? blk_co_flush(target) : 0;
-    if (ret < 0) {
-        error = bdrv_take_error(blk_bs(target));
-        if (!error) {
-            error_set_errno(&error, -ret, "%s: cannot flush", blk_name(target));
-        }
-        report_gerror(error);
+    return image_co_finish(blk_bs(target));
+}
+
+/* What is known of the target before anything is written to it.  False: reported. */
+static bool look_at_target(ConvertCommand *o, BlockDriverState *bs)
+{
+    if (o->copy.target_is_zero && bdrv_backing(bs)) {
+        report_error("Cannot use --target-is-zero when the destination image has a backing file");
         return false;
     }
-    if (bdrv_co_finish(blk_bs(target), &error) < 0) {
-        report_gerror(error);
-        return false;
-    }
+    o->copy.target_is_zero =
+        o->copy.target_is_zero || (!o->no_create && bdrv_has_zero_init(bs));
+    o->copy.backing_end = !o->no_create && bdrv_backing(bs) ? bdrv_length(bdrv_backing(bs))
+                                                            : G_MAXINT64;
     return true;
 }
 
@@ -62,7 +68,7 @@ static int coroutine_fn co_convert_push(ConvertCommand *o, BlockBackend *src,
 {
     int flags = image_cache_flags(&o->cache) | BDRV_O_UNMAP;
     g_autoptr(BlockDriverState) bs =
-        o->no_create ? target_co_open(o->target, &o->target_image, flags, blk_bs(src))
+        o->no_create ? target_co_open(o->target, &o->target_image, flags, o->disks)
                      : target_co_create(o->target, o->target_image.format,
                                         blk_length(src), o->create_options, flags);
     g_autoptr(BlockBackend) target = bs ? blk_new(bs) : NULL;
@@ -70,9 +76,10 @@ static int coroutine_fn co_convert_push(ConvertCommand *o, BlockBackend *src,
     if (!target) {
         return EXIT_FAILURE;
     }
-    o->copy.target_is_zero =
-        o->copy.target_is_zero || (!o->no_create && bdrv_has_zero_init(bs));
-    bool ok = co_copy(o, src, target, progress);
+    if (o->cache.writethrough) {
+        blk_set_writethrough(target);
+    }
+    bool ok = look_at_target(o, bs) && co_copy(o, src, target, progress);
     target_done(ok);
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }
@@ -104,25 +111,66 @@ static void ignore_lost(const SalvageRange *range, void *opaque)
 {
 }
 
-/* What becomes of the source is what can be read of it. */
-static BlockBackend *add_salvage(BlockBackend *src)
+static void report_salvage(const ConvertCommand *o)
 {
-    g_autoptr(BlockDriverState) filter = bdrv_new_salvage(blk_bs(src));
-    BlockBackend *salvaged = blk_new(filter);
-
-    blk_unref(src);
-    return salvaged;
+    for (guint i = 0; i < o->disks->len; i++) {
+        uint64_t lost = bdrv_salvage_foreach(g_ptr_array_index(o->disks, i),
+                                             o->quiet ? ignore_lost : report_lost, NULL);
+        if (lost && !o->quiet) {
+            report_warning("%" G_GUINT64_FORMAT " bytes of '%s' in all are lost", lost,
+                           o->sources[i]);
+        }
+    }
 }
 
-static void report_salvage(const ConvertCommand *o, BlockBackend *src)
+/* NULL: reported, or a new target would overwrite it. */
+static BlockDriverState *coroutine_fn co_open_source(const ConvertCommand *o,
+                                                     const char *name)
 {
-    uint64_t lost = bdrv_salvage_foreach(blk_bs(src), o->quiet ? ignore_lost : report_lost,
-                                         NULL);
+    g_autoptr(BlockBackend) disk = image_co_open_disk(name, &o->image, o->snapshot);
 
-    if (lost && !o->quiet) {
-        report_warning("%" G_GUINT64_FORMAT " bytes of '%s' in all are lost", lost,
-                       o->source);
+    if (!disk || (!o->no_create && !target_is_no_source(o->target, blk_bs(disk)))) {
+        return NULL;
     }
+    /* What becomes of the source is what can be read of it. */
+    return o->salvage ? bdrv_new_salvage(blk_bs(disk)) : bdrv_ref(blk_bs(disk));
+}
+
+/* The sources as one disk. NULL: reported. */
+static BlockBackend *coroutine_fn co_open_sources(ConvertCommand *o)
+{
+    GError *error = NULL;
+
+    for (char **name = o->sources; *name; name++) {
+        BlockDriverState *bs = co_open_source(o, *name);
+        if (!bs) {
+            return NULL;
+        }
+        g_ptr_array_add(o->disks, bs);
+    }
+    if (o->disks->len == 1) {
+        return blk_new(g_ptr_array_index(o->disks, 0));
+    }
+    g_autoptr(BlockDriverState) all = bdrv_new_concat(o->disks, &error);
+    if (!all) {
+        report_gerror(error);
+    }
+    return all ? blk_new(all) : NULL;
+}
+
+/* False, and reported, if a new target would overwrite what is to be its backing file. */
+static bool check_backing(const ConvertCommand *o)
+{
+    g_autofree char *backing = options_keyval_get(o->create_options, "backing-file");
+    g_autofree char *name = backing ? filename_resolve(o->target, backing) : NULL;
+    BlockIdentity a, b;
+
+    if (!name || o->no_create || !bdrv_path_identity(name, &a) ||
+        !bdrv_path_identity(o->target, &b) || a.device != b.device || a.inode != b.inode) {
+        return true;
+    }
+    report_error("The target '%s' is its own backing file: it would be overwritten", o->target);
+    return false;
 }
 
 static int coroutine_fn co_convert(void *opaque)
@@ -130,17 +178,18 @@ static int coroutine_fn co_convert(void *opaque)
     ConvertCommand *o = opaque;
     const char *format = o->target_image.format;
     const BlockDriver *drv = format ? bdrv_find_driver(format) : NULL;
-    g_autoptr(BlockBackend) src = image_co_open_disk(o->source, &o->image, o->snapshot);
+    g_autoptr(GPtrArray) disks = g_ptr_array_new_with_free_func((GDestroyNotify)bdrv_unref);
+    o->disks = disks;
+    g_autoptr(BlockBackend) src = co_open_sources(o);
     g_autoptr(Progress) progress = image_progress_new(o->progress);
 
-    if (!src || (!o->no_create && !target_is_no_source(o->target, blk_bs(src)))) {
+    if (!src || !check_backing(o)) {
         return EXIT_FAILURE;
     }
-    src = o->salvage ? add_salvage(src) : src;
     int status = drv && drv->bdrv_co_ingest ? co_convert_ingest(o, drv, src, progress)
                                             : co_convert_push(o, src, progress);
     if (o->salvage) {
-        report_salvage(o, src);
+        report_salvage(o);
     }
     return status;
 }
@@ -149,10 +198,15 @@ static bool parse_sparse(const char *text, int64_t *bytes)
 {
     uint64_t value = SPARSE_BYTES_DEFAULT;
 
-    if (text && (!qapi_parse_size(text, &value) || value % SECTOR_BYTES ||
-                 value > SPARSE_BYTES_MAX)) {
-        report_error("-S: '%s' is not a multiple of %d up to %d; 0 writes all zeroes",
-                     text, SECTOR_BYTES, SPARSE_BYTES_MAX);
+    if (text && !qapi_parse_size(text, &value)) {
+        options_invalid_size("buffer size for sparse output");
+        return false;
+    }
+    if (value % SECTOR_BYTES || value > SPARSE_BYTES_MAX) {
+        report_error("Invalid buffer size for sparse output specified. Valid sizes are "
+                     "multiples of %d up to %d. Select 0 to disable sparse detection (fully "
+                     "allocates output).",
+                     SECTOR_BYTES, SPARSE_BYTES_MAX);
         return false;
     }
     *bytes = value;
@@ -165,7 +219,8 @@ static bool parse_coroutines(const char *text, unsigned *coroutines)
 
     if (text && !g_ascii_string_to_unsigned(text, 10, 1, CONVERT_MAX_COROUTINES, &value,
                                             NULL)) {
-        report_error("-m: '%s' is not a number of coroutines from 1 to %d", text,
+        report_error("Invalid number of coroutines. Allowed number of coroutines is between 1 "
+                     "and %d",
                      CONVERT_MAX_COROUTINES);
         return false;
     }
@@ -181,6 +236,7 @@ typedef struct Arguments {
     char *cache;
     char *sparse;
     char *coroutines;
+    char *rate;
     char **create_options;
     char *backing;
     char *backing_format;
@@ -202,6 +258,7 @@ static void arguments_clear(Arguments *a)
     g_free(a->cache);
     g_free(a->sparse);
     g_free(a->coroutines);
+    g_free(a->rate);
     g_strfreev(a->create_options);
     g_free(a->backing);
     g_free(a->backing_format);
@@ -236,7 +293,7 @@ static bool check_format(const Arguments *a, const char *format)
         return false;
     }
     if (a->compressed && !drv->bdrv_co_pwritev_compressed) {
-        report_error("-c: Compression not supported for this file format");
+        report_error("Compression not supported for this file format");
         return false;
     }
     return true;
@@ -246,17 +303,13 @@ static bool check_target(Arguments *a)
 {
     ImageOptions *target = &a->target_image;
 
-    if (a->backing || a->backing_format) {
-        report_error("-B: images with a backing file cannot be made");
-        return false;
-    }
     if (!a->no_create && (target->image_opts || a->target_is_zero)) {
         report_error("%s requires use of -n flag",
                      a->target_is_zero ? "--target-is-zero" : "--target-image-opts");
         return false;
     }
     if (a->no_create && a->create_options) {
-        report_error("-n: the options of -o are for new images");
+        report_error("-o has no effect when skipping image creation");
         return false;
     }
     if (a->append && target->image_opts) {
@@ -264,7 +317,7 @@ static bool check_target(Arguments *a)
         return false;
     }
     if (target->image_opts && target->format) {
-        report_error("--target-image-opts and -O are mutually exclusive");
+        report_error("--image-opts and --format are mutually exclusive");
         return false;
     }
     if (target->image_opts) {
@@ -276,15 +329,59 @@ static bool check_target(Arguments *a)
     return check_format(a, target->format);
 }
 
+/* What the options of a new image say, those of -B and -F included.  False: reported. */
+static bool check_create_options(const Arguments *a, char **sources, const char *options,
+                                 ConvertOptions *copy)
+{
+    g_autofree char *backing = options_keyval_get(options, "backing-file");
+    g_autofree char *backing_format = options_keyval_get(options, "backing-fmt");
+    g_autofree char *preallocation = options_keyval_get(options, "preallocation");
+    const char *format = a->target_image.format;
+    const BlockDriver *drv = format ? bdrv_find_driver(format) : NULL;
+
+    copy->over_backing = backing != NULL;
+    if (backing && sources[1]) {
+        report_error("Having a backing file for the target makes no sense when concatenating "
+                     "multiple input images");
+        return false;
+    }
+    if (backing && drv && !drv->has_backing) {
+        report_error("Backing file not supported for file format '%s'", format);
+        return false;
+    }
+    if (backing && !backing_format && !a->no_create) {
+        report_error("Use of backing file requires explicit backing format");
+        return false;
+    }
+    if (a->compressed && preallocation && strcmp(preallocation, "off") != 0) {
+        report_error("Compression and preallocation not supported at the same time");
+        return false;
+    }
+    if (a->snapshot && sources[1]) {
+        report_error("No support for concatenating multiple snapshot");
+        return false;
+    }
+    return true;
+}
+
 /* What the arguments ask for.  False: reported. */
 static bool to_command(Arguments *a, ConvertCommand *o)
 {
+    uint64_t rate = 0;
+
     if (!image_options_check(&a->image) || !check_target(a) ||
+        !check_create_options(a, o->sources, o->create_options, &o->copy) ||
         !image_parse_cache(a->cache ? a->cache : "unsafe", 't', &o->cache) ||
         !parse_sparse(a->sparse, &o->copy.sparse_bytes) ||
         !parse_coroutines(a->coroutines, &o->copy.coroutines)) {
         return false;
     }
+    if (a->rate && !qapi_parse_size(a->rate, &rate)) {
+        options_invalid_size("rate limit");
+        return false;
+    }
+    rate_limit_init(&o->rate, rate);
+    o->copy.rate = rate ? &o->rate : NULL;
     o->image = a->image;
     o->target_image = a->target_image;
     o->snapshot = a->snapshot;
@@ -300,20 +397,27 @@ static bool to_command(Arguments *a, ConvertCommand *o)
 /* The -o options and those that have a name of their own; NULL if there are none. */
 static char *create_options(const Arguments *a)
 {
-    g_autofree char *given = a->create_options ? g_strjoinv(",", a->create_options) : NULL;
+    char *options = a->create_options ? g_strjoinv(",", a->create_options) : NULL;
 
-    if (!a->append) {
-        return g_steal_pointer(&given);
+    if (a->backing) {
+        options_keyval_add(&options, "backing_file", a->backing);
     }
-    return given ? g_strdup_printf("%s,append=on", given) : g_strdup("append=on");
+    if (a->backing_format) {
+        options_keyval_add(&options, "backing_fmt", a->backing_format);
+    }
+    if (a->append) {
+        options_keyval_add(&options, "append", "on");
+    }
+    return options;
 }
 
 static int run(Arguments *a, char **names)
 {
-    ConvertCommand o = {.source = names[0], .target = names[1]};
+    guint last = g_strv_length(names) - 1;
+    g_autofree char *target = g_steal_pointer(&names[last]);
     g_autofree char *options = create_options(a);
+    ConvertCommand o = {.sources = names, .target = target, .create_options = options};
 
-    o.create_options = options;
     return to_command(a, &o) ? image_run(co_convert, &o, EXIT_FAILURE) : EXIT_FAILURE;
 }
 
@@ -351,21 +455,24 @@ int img_convert(int argc, char **argv)
          "Write in any order (always done)", NULL},
         {"compress", 'c', 0, G_OPTION_ARG_NONE, &a.compressed,
          "The target's clusters are compressed (engrams are anyway)", NULL},
-        {"backing", 'B', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_FILENAME, &a.backing, NULL,
-         NULL},
-        {"backing-format", 'F', G_OPTION_FLAG_HIDDEN, G_OPTION_ARG_STRING,
-         &a.backing_format, NULL, NULL},
+        {"backing", 'B', 0, G_OPTION_ARG_FILENAME, &a.backing,
+         "The target is an overlay of this image", "FILE"},
+        {"backing-format", 'F', 0, G_OPTION_ARG_STRING, &a.backing_format,
+         "Format of that image", "FMT"},
+        {"rate-limit", 'r', 0, G_OPTION_ARG_STRING, &a.rate,
+         "Bytes per second that are copied at most", "RATE"},
         {"progress", 'p', 0, G_OPTION_ARG_NONE, &a.progress, "Show progress", NULL},
         {"quiet", 'q', 0, G_OPTION_ARG_NONE, &a.quiet, "Print errors only", NULL},
         {NULL},
     };
     const CommandSyntax syntax = {
-        .summary = "Converts the disk in an image into an image of another format.",
-        .parameters = "FILENAME OUTPUT_FILENAME",
+        .summary = "Converts the disk in an image, or those in several ones, one behind the other,\n"
+                   "into an image of another format.",
+        .parameters = "FILENAME [FILENAME2...] OUTPUT_FILENAME",
         .entries = entries,
         .min_names = 2,
-        .max_names = 2,
-        .names_expected = "Expecting the file names of one image and of the target",
+        .max_names = G_MAXUINT,
+        .names_expected = "Must specify image file name",
         .misuse_status = EXIT_FAILURE,
     };
     int status;

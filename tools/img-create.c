@@ -24,27 +24,6 @@ typedef struct Create {
     bool quiet;
 } Create;
 
-/* What keyval says of key, NULL if nothing. */
-static char *option_of(const char *keyval, const char *key)
-{
-    g_autoptr(JsonNode) node = keyval ? qapi_keyval_parse(keyval, NULL, NULL) : NULL;
-    JsonObject *object = node ? json_node_get_object(node) : NULL;
-
-    return object && json_object_has_member(object, key)
-               ? g_strdup(json_object_get_string_member(object, key))
-               : NULL;
-}
-
-static void add_option(char **options, const char *key, const char *value)
-{
-    g_auto(GStrv) parts = g_strsplit(value, ",", -1);
-    g_autofree char *escaped = g_strjoinv(",,", parts);
-    char *all = g_strdup_printf("%s%s%s=%s", *options ? *options : "", *options ? "," : "",
-                                key, escaped);
-    g_free(*options);
-    *options = all;
-}
-
 static BlockDriverState *coroutine_fn co_open_backing(const Create *o)
 {
     GError *error = NULL;
@@ -136,7 +115,7 @@ static void print_formatting(const Create *o)
     printf("Formatting '%s', fmt=%s", o->filename, o->format);
     for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
         g_autofree char *shown = g_strdelimit(g_strdup(lines[i].key), "-", '_');
-        g_autofree char *value = option_of(o->options, lines[i].key);
+        g_autofree char *value = options_keyval_get(o->options, lines[i].key);
         if (!lines[i].print) {
             printf(" size=%" G_GINT64_FORMAT, o->size);
         } else {
@@ -195,7 +174,7 @@ static bool check_format(const Create *o)
 
 static bool take_size(Create *o, const char *text)
 {
-    g_autofree char *option = option_of(o->options, "size");
+    g_autofree char *option = options_keyval_get(o->options, "size");
 
     if (text && option) {
         report_error("%s: The image size must be specified only once", o->filename);
@@ -213,13 +192,13 @@ static bool take_size(Create *o, const char *text)
 static bool take_backing(Create *o, const char *backing, const char *backing_format)
 {
     if (backing) {
-        add_option(&o->options, "backing_file", backing);
+        options_keyval_add(&o->options, "backing_file", backing);
     }
     if (backing_format) {
-        add_option(&o->options, "backing_fmt", backing_format);
+        options_keyval_add(&o->options, "backing_fmt", backing_format);
     }
-    o->backing = option_of(o->options, "backing-file");
-    o->backing_format = option_of(o->options, "backing-fmt");
+    o->backing = options_keyval_get(o->options, "backing-file");
+    o->backing_format = options_keyval_get(o->options, "backing-fmt");
     if (o->backing && !*o->backing) {
         report_error("%s: Expected backing file name, got empty string", o->filename);
         return false;

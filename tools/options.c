@@ -168,13 +168,18 @@ bool options_size(const char *option, const char *text, uint64_t *value)
     return true;
 }
 
+void options_invalid_size(const char *what)
+{
+    report_error("Invalid %s specified. You may use k, M, G, T, P or E suffixes for", what);
+    report_error("kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.");
+}
+
 bool options_image_size(const char *text, int64_t *size)
 {
     uint64_t value;
 
     if (!qapi_parse_size(text, &value)) {
-        report_error("Invalid image size specified. You may use k, M, G, T, P or E suffixes for");
-        report_error("kilobytes, megabytes, gigabytes, terabytes, petabytes and exabytes.");
+        options_invalid_size("image size");
         return false;
     }
     if (value > G_MAXINT64) {
@@ -184,4 +189,23 @@ bool options_image_size(const char *text, int64_t *size)
     }
     *size = value;
     return true;
+}
+
+char *options_keyval_get(const char *keyval, const char *key)
+{
+    g_autoptr(JsonNode) node = keyval ? qapi_keyval_parse(keyval, NULL, NULL) : NULL;
+    JsonObject *object = node ? json_node_get_object(node) : NULL;
+    JsonNode *value = object ? json_object_get_member(object, key) : NULL;
+
+    return value && JSON_NODE_HOLDS_VALUE(value) ? g_strdup(json_node_get_string(value)) : NULL;
+}
+
+void options_keyval_add(char **keyval, const char *key, const char *value)
+{
+    g_auto(GStrv) parts = g_strsplit(value, ",", -1);
+    g_autofree char *escaped = g_strjoinv(",,", parts);
+    char *all = g_strdup_printf("%s%s%s=%s", *keyval ? *keyval : "", *keyval ? "," : "", key,
+                                escaped);
+    g_free(*keyval);
+    *keyval = all;
 }

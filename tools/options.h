@@ -36,8 +36,16 @@ bool options_output_format(const char *text, bool *json);
  * if text is NULL.  False: reported. */
 bool options_size(const char *option, const char *text, uint64_t *value);
 
+/* Reports that what ("rate limit") is no size. */
+void options_invalid_size(const char *what);
+
 /* The size of a disk.  False: reported, as qemu-img does. */
 bool options_image_size(const char *text, int64_t *size);
+
+/* What keyval (NULL: empty), as of -o, says of key; NULL if nothing.  The caller frees it. */
+char *options_keyval_get(const char *keyval, const char *key);
+/* Adds to *keyval, which is freed and made anew. */
+void options_keyval_add(char **keyval, const char *key, const char *value);
 
 /* Reports what is wrong with the command line, and how to get help. */
 void options_misuse(const char *command, const char *format, ...) G_GNUC_PRINTF(2, 3);

@@ -330,6 +330,25 @@ void coroutine_fn aio_co_reschedule_self(void)
     coroutine_yield();
 }
 
+static gboolean wake_sleeper(gpointer co)
+{
+    aio_co_schedule(current_ctx, co);
+    return G_SOURCE_REMOVE;
+}
+
+void coroutine_fn aio_co_sleep(int64_t us)
+{
+    g_autoptr(GSource) timer = NULL;
+
+    if (us <= 0) {
+        return;
+    }
+    timer = g_timeout_source_new(MIN((us - 1) / 1000 + 1, G_MAXUINT));
+    g_source_set_callback(timer, wake_sleeper, coroutine_self(), NULL);
+    g_source_attach(timer, current_ctx->main_context);
+    coroutine_yield();
+}
+
 static int64_t coroutine_fn aio_co_request(AioRequest *request)
 {
     AioContext *ctx = current_ctx;

@@ -27,6 +27,9 @@ int64_t blk_offset(const BlockBackend *blk);
 int64_t blk_length(const BlockBackend *blk);
 const char *blk_name(const BlockBackend *blk);      /* for messages */
 
+/* From now on every write is on stable storage when it is answered. */
+void blk_set_writethrough(BlockBackend *blk);
+
 int coroutine_fn blk_co_pread(BlockBackend *blk, int64_t offset, int64_t bytes, void *buf);
 int coroutine_fn blk_co_preadv(BlockBackend *blk, int64_t offset, int64_t bytes,
                                const IOVector *iov);

@@ -6,6 +6,7 @@
 
 #include "block/block-backend.h"
 #include "util/progress.h"
+#include "util/rate-limit.h"
 
 enum { CONVERT_MAX_COROUTINES = 16, CONVERT_DEFAULT_COROUTINES = 8 };
 
@@ -16,6 +17,11 @@ typedef struct ConvertOptions {
                                    written; 0: all data is written.  qemu-img's -S, default 4096.
                                    Targets with clusters: whole ones at least */
     bool compressed;            /* clusters are compressed: the target's driver can do that */
+    bool over_backing;          /* the target's backing image reads as what is below the source's
+                                   top layer: only what that layer has is copied */
+    int64_t backing_end;        /* then: from there on the target reads as zeroes; G_MAXINT64
+                                   if it is not known to */
+    RateLimit *rate;            /* of data; NULL: none */
 } ConvertOptions;
 
 /* Pushes src's blocks into target (same length or longer, the rest stays as it is).

@@ -47,6 +47,9 @@ void aio_co_schedule(AioContext *ctx, Coroutine *co);
  * completed requests run first. */
 void coroutine_fn aio_co_reschedule_self(void);
 
+/* Others go on for at least that many microseconds. */
+void coroutine_fn aio_co_sleep(int64_t us);
+
 /* File requests.  They return the bytes done, which may be fewer than asked, as
  * of preadv(2) and pwritev(2), or -errno.  iov and what it points to must stay
  * until the call returns. EINTR and EAGAIN are handled inside. */

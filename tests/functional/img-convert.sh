@@ -84,16 +84,15 @@ rm -f out
 refused "Unknown file format 'vmdk'" -O vmdk top.qcow2 out
 refused "Unknown file format 'file'" -O file top.qcow2 out
 refused 'Compression not supported for this file format' -c top.qcow2 out
-refused 'images with a backing file cannot be made' -B base.raw -F raw top.qcow2 out
-refused 'Expecting the file names of one image and of the target' base.raw top.qcow2 out
-refused 'Expecting the file names of one image and of the target' base.raw
+refused "Backing file not supported for file format 'raw'" -B base.raw -F raw top.qcow2 out
+refused 'Must specify image file name' base.raw
 refused 'Invalid cache option: nonsense' -t nonsense top.qcow2 out
-refused "'17' is not a number of coroutines from 1 to 16" -m 17 top.qcow2 out
-refused "'0' is not a number" -m 0 top.qcow2 out
-refused "'1000' is not a multiple of 512" -S 1000 top.qcow2 out
+refused 'number of coroutines is between 1 and 16' -m 17 top.qcow2 out
+refused 'Invalid number of coroutines' -m 0 top.qcow2 out
+refused 'Valid sizes are multiples of 512 up to 16777216' -S 1000 top.qcow2 out
 refused "'frob'" -o frob=1 top.qcow2 out
 refused "'some'" -o preallocation=some top.qcow2 out
-refused '-n: the options' -n -o preallocation=off top.qcow2 big.raw
+refused '-o has no effect when skipping image creation' -n -o preallocation=off top.qcow2 big.raw
 refused '--target-is-zero requires use of -n' --target-is-zero top.qcow2 out
 refused '--target-image-opts requires use of -n' --target-image-opts top.qcow2 driver=raw
 refused "-n: images of format 'engram' are made anew" -n -O engram top.qcow2 out
