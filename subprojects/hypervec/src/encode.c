@@ -5,10 +5,9 @@
 
 /* Positions whose n-grams are sampled in one go. */
 #define BLOCK_POSITIONS 4096
-/* Between two clamps counts can grow by no more than this times ITEM_TRITS, and by what
- * the ends add. */
+/* Between two clamps counts can grow by no more than twice this, and by what the ends
+ * add. */
 #define ROUND_POSITIONS ((size_t)1 << 24)
-#define ITEM_TRITS 2
 
 /*
  * One n-gram in 2^shift is sampled.  Short contents need a denser sample, and what a
@@ -27,8 +26,6 @@
 #define HEAD_KEY 0xA0761D6478BD642F
 #define TAIL_KEY 0xE7037ED1A0B428DB
 #define END_WEIGHT_MAX 4096
-
-#define RECENT_BITS 12
 
 typedef struct Encoder {
     int32_t *counts;
@@ -50,29 +47,14 @@ static int32_t sample_limit(size_t len)
     return (int32_t)(INT32_MAX - (UINT32_MAX >> shift));
 }
 
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ 0x9E3779B97F4A7C15) * 0xD6E8FEB86659FD93;
-    x = (x ^ (x >> 32)) * 0xD6E8FEB86659FD93;
-    return x ^ (x >> 32);
-}
-
 /* Adds the item of an n-gram, weight times, unless it was added a moment ago. */
-static inline void add_ngram(Encoder *e, uint64_t ngram, int32_t weight)
+static void add_ngram(Encoder *e, uint64_t ngram, int32_t weight)
 {
-    uint64_t hash = mix(ngram);
-    uint32_t *recent = &e->recent[hash >> (64 - RECENT_BITS)];
-    uint32_t mark = (uint32_t)hash | 1;
+    uint64_t hash = ngram_hash(ngram);
 
-    if (*recent == mark) {
-        return;
-    }
-    *recent = mark;
-    e->added++;
-    for (int i = 0; i < ITEM_TRITS; i++) {
-        uint64_t place = (hash >> (32 * i) & UINT32_MAX) * e->places >> 32;
-
-        e->counts[place / 2] += place % 2 ? -weight : weight;
+    if (is_new(e->recent, hash)) {
+        e->added++;
+        add_item(e->counts, hash, e->places, weight);
     }
 }
 
@@ -88,9 +70,8 @@ static size_t add_sampled(const HypervecSpace *space, Encoder *e, const uint8_t 
             n - at < BLOCK_POSITIONS ? (uint32_t)(n - at) : BLOCK_POSITIONS;
         size_t taken = space->kernel->sample(data + at, block, limit, positions);
 
-        for (size_t i = 0; i < taken; i++) {
-            add_ngram(e, le64_load(data + at + positions[i]), 1);
-        }
+        e->added += space->kernel->add(e->counts, e->recent, data + at, positions,
+                                       taken, e->places);
         total += taken;
     }
     return total;

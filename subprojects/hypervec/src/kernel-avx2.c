@@ -254,6 +254,7 @@ const HypervecKernel hypervec_kernel_avx2 = {
     .name = "avx2",
     .supported = has_avx2,
     .sample = sample_avx2,
+    .add = hypervec_add_portable,
     .bundle = bundle_avx2,
     .counts_add = counts_add_avx2,
     .clamp = clamp_avx2,

@@ -4,9 +4,10 @@
 
 #include <immintrin.h>
 
-#define AVX512_FEATURES "avx512f,avx512bw,avx512vl,bmi,bmi2,popcnt"
+#define AVX512_FEATURES "avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2,popcnt"
 #define AVX512 __attribute__((target(AVX512_FEATURES)))
 #define VPOPCNTDQ __attribute__((target(AVX512_FEATURES ",avx512vpopcntdq")))
+#define VBMI2 __attribute__((target(AVX512_FEATURES ",avx512vbmi2")))
 
 #define LANES 16
 #define SAMPLE_STEP 64
@@ -36,7 +37,7 @@ AVX512 static inline uint64_t sampled(const uint8_t *p, __m512i limit)
 
 /*
  * Writes the positions p + i of the bits i of mask, and returns how many they are.  May
- * write others after them, up to that of the last bit.
+ * write others after them, within SAMPLE_STEP.
  */
 AVX512 static inline size_t write_many(uint16_t *positions, uint32_t p, uint64_t mask)
 {
@@ -53,6 +54,41 @@ AVX512 static inline size_t write_many(uint16_t *positions, uint32_t p, uint64_t
         n += (size_t)_mm_popcnt_u32(lanes);
     }
     return n;
+}
+
+/* The same by instructions that came together with VPOPCNTDQ. */
+VBMI2 static inline size_t write_all(uint16_t *positions, uint32_t p, uint64_t mask)
+{
+    const __m512i first = _mm512_set_epi8(
+        63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44,
+        43, 42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, 31, 30, 29, 28, 27, 26, 25, 24,
+        23, 22, 21, 20, 19, 18, 17, 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2,
+        1, 0);
+    const __m512i start = _mm512_set1_epi16((short)p);
+    __m512i some = _mm512_maskz_compress_epi8(mask, first);
+    __m512i low = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(some));
+    size_t n = (size_t)_mm_popcnt_u64(mask);
+
+    _mm512_storeu_si512(positions, _mm512_add_epi16(start, low));
+    if (n > SAMPLE_STEP / 2) {
+        __m512i high = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(some, 1));
+
+        _mm512_storeu_si512(positions + SAMPLE_STEP / 2, _mm512_add_epi16(start, high));
+    }
+    return n;
+}
+
+/* The positions from p on, one by one. */
+static size_t sample_rest(const uint8_t *data, uint32_t p, uint32_t n, int32_t limit,
+                          uint16_t *positions)
+{
+    size_t taken = 0;
+
+    for (; p < n; p++) {
+        positions[taken] = (uint16_t)p;
+        taken += sample_hash(data + p) > limit;
+    }
+    return taken;
 }
 
 AVX512 static size_t sample_avx512(const uint8_t *data, uint32_t n, int32_t limit,
@@ -77,11 +113,109 @@ AVX512 static size_t sample_avx512(const uint8_t *data, uint32_t n, int32_t limi
         }
         taken += few;
     }
-    for (; p < n; p++) {
-        positions[taken] = (uint16_t)p;
-        taken += sample_hash(data + p) > limit;
+    return taken + sample_rest(data, p, n, limit, positions + taken);
+}
+
+VBMI2 static size_t sample_vbmi2(const uint8_t *data, uint32_t n, int32_t limit,
+                                 uint16_t *positions)
+{
+    const __m512i limits = _mm512_set1_epi32(limit);
+    size_t taken = 0;
+    uint32_t p = 0;
+
+    for (; p + SAMPLE_STEP <= n; p += SAMPLE_STEP) {
+        taken += write_all(positions + taken, p, sampled(data + p, limits));
     }
-    return taken;
+    return taken + sample_rest(data, p, n, limit, positions + taken);
+}
+
+#define NGRAMS 8
+
+/* What add_item() and is_new() have to know of some n-grams. */
+typedef struct NgramItems {
+    uint32_t slots[NGRAMS], marks[NGRAMS];
+    uint32_t trits[2][NGRAMS];
+    int32_t signs[2][NGRAMS];
+} NgramItems;
+
+AVX512 static inline void narrow(void *out, __m512i lanes)
+{
+    _mm256_storeu_si256((__m256i *)out, _mm512_cvtepi64_epi32(lanes));
+}
+
+/* The trit and the sign that the low half of each hash tells. */
+AVX512 static inline void make_trits(uint32_t *trits, int32_t *signs, __m512i hashes,
+                                     __m512i places)
+{
+    __m512i place = _mm512_srli_epi64(_mm512_mul_epu32(hashes, places), 32);
+    __m512i odd = _mm512_and_si512(place, _mm512_set1_epi64(1));
+
+    narrow(trits, _mm512_srli_epi64(place, 1));
+    narrow(signs, _mm512_sub_epi64(_mm512_set1_epi64(1), _mm512_slli_epi64(odd, 1)));
+}
+
+/* The n-grams at two positions. */
+AVX512 static inline __m128i load_two(const uint8_t *data, const uint16_t *positions)
+{
+    __m128i first = _mm_loadl_epi64((const __m128i *)(data + positions[0]));
+    __m128i second = _mm_loadl_epi64((const __m128i *)(data + positions[1]));
+
+    return _mm_unpacklo_epi64(first, second);
+}
+
+/* Instructions that gather take longer than loads. */
+AVX512 static inline __m512i load_eight(const uint8_t *data, const uint16_t *positions)
+{
+    __m256i low =
+        _mm256_setr_m128i(load_two(data, positions), load_two(data, positions + 2));
+    __m256i high =
+        _mm256_setr_m128i(load_two(data, positions + 4), load_two(data, positions + 6));
+
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+
+AVX512 static inline void make_items(NgramItems *items, const uint8_t *data,
+                                     const uint16_t *positions, __m512i places)
+{
+    const __m512i multiplier = _mm512_set1_epi64((int64_t)NGRAM_MULTIPLIER);
+    __m512i hash = load_eight(data, positions);
+
+    hash = _mm512_xor_si512(hash, _mm512_set1_epi64((int64_t)NGRAM_KEY));
+    hash = _mm512_mullo_epi64(hash, multiplier);
+    hash = _mm512_xor_si512(hash, _mm512_srli_epi64(hash, 32));
+    hash = _mm512_mullo_epi64(hash, multiplier);
+    hash = _mm512_xor_si512(hash, _mm512_srli_epi64(hash, 32));
+    narrow(items->slots, _mm512_srli_epi64(hash, 64 - RECENT_BITS));
+    narrow(items->marks, _mm512_or_si512(hash, _mm512_set1_epi64(1)));
+    make_trits(items->trits[0], items->signs[0], hash, places);
+    make_trits(items->trits[1], items->signs[1], _mm512_srli_epi64(hash, 32), places);
+}
+
+AVX512 static uint64_t add_avx512(int32_t *counts, uint32_t *recent,
+                                  const uint8_t *data, const uint16_t *positions,
+                                  size_t n, uint64_t places)
+{
+    const __m512i all_places = _mm512_set1_epi64((int64_t)places);
+    uint64_t added = 0;
+    size_t i = 0;
+
+    for (; i + NGRAMS <= n; i += NGRAMS) {
+        NgramItems items;
+
+        make_items(&items, data, positions + i, all_places);
+        for (int j = 0; j < NGRAMS; j++) {
+            uint32_t *slot = &recent[items.slots[j]];
+            bool other = *slot != items.marks[j];
+            int32_t mask = -(int32_t)other;
+
+            *slot = items.marks[j];
+            added += other;
+            counts[items.trits[0][j]] += items.signs[0][j] & mask;
+            counts[items.trits[1][j]] += items.signs[1][j] & mask;
+        }
+    }
+    return added +
+           hypervec_add_portable(counts, recent, data, positions + i, n - i, places);
 }
 
 AVX512 static inline void add_clamped(int32_t *counts, __m512i more)
@@ -220,18 +354,20 @@ static bool has_avx512(void)
 {
     return hypervec_kernel_avx2.supported() && __builtin_cpu_supports("bmi2") &&
            __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl");
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
 static bool has_vpopcntdq(void)
 {
-    return has_avx512() && __builtin_cpu_supports("avx512vpopcntdq");
+    return has_avx512() && __builtin_cpu_supports("avx512vpopcntdq") &&
+           __builtin_cpu_supports("avx512vbmi2");
 }
 
 const HypervecKernel hypervec_kernel_avx512 = {
     .name = "avx512",
     .supported = has_avx512,
     .sample = sample_avx512,
+    .add = add_avx512,
     .bundle = bundle_avx512,
     .counts_add = counts_add_avx512,
     .clamp = clamp_avx512,
@@ -244,7 +380,8 @@ const HypervecKernel hypervec_kernel_avx512 = {
 const HypervecKernel hypervec_kernel_avx512_vpopcntdq = {
     .name = "avx512-vpopcntdq",
     .supported = has_vpopcntdq,
-    .sample = sample_avx512,
+    .sample = sample_vbmi2,
+    .add = add_avx512,
     .bundle = bundle_avx512,
     .counts_add = counts_add_avx512,
     .clamp = clamp_avx512,

@@ -223,6 +223,7 @@ const HypervecKernel hypervec_kernel_neon = {
     .name = "neon",
     .supported = always,
     .sample = sample_neon,
+    .add = hypervec_add_portable,
     .bundle = bundle_neon,
     .counts_add = counts_add_neon,
     .clamp = clamp_neon,

@@ -13,6 +13,22 @@ size_t hypervec_sample_portable(const uint8_t *data, uint32_t n, int32_t limit,
     return taken;
 }
 
+/* Without a branch, as there is no telling which n-grams come again. */
+uint64_t hypervec_add_portable(int32_t *counts, uint32_t *recent, const uint8_t *data,
+                               const uint16_t *positions, size_t n, uint64_t places)
+{
+    uint64_t added = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t hash = ngram_hash(le64_load(data + positions[i]));
+        int32_t weight = is_new(recent, hash);
+
+        added += (uint64_t)weight;
+        add_item(counts, hash, places, weight);
+    }
+    return added;
+}
+
 static void bundle_portable(int32_t *counts, const uint64_t *nonzero,
                             const uint64_t *negative, size_t words, int32_t weight)
 {
@@ -128,6 +144,7 @@ const HypervecKernel hypervec_kernel_portable = {
     .name = "portable",
     .supported = always,
     .sample = hypervec_sample_portable,
+    .add = hypervec_add_portable,
     .bundle = bundle_portable,
     .counts_add = counts_add_portable,
     .clamp = clamp_portable,

@@ -19,6 +19,13 @@ struct HypervecKernel {
      */
     size_t (*sample)(const uint8_t *data, uint32_t n, int32_t limit,
                      uint16_t *positions);
+    /*
+     * Adds the items of the n-grams at these n places, in their order, but for those that
+     * recent says were added a moment ago; returns how many it adds.  places: twice the
+     * dimension.  Counts may go beyond their bounds.
+     */
+    uint64_t (*add)(int32_t *counts, uint32_t *recent, const uint8_t *data,
+                    const uint16_t *positions, size_t n, uint64_t places);
     void (*bundle)(int32_t *counts, const uint64_t *nonzero, const uint64_t *negative,
                    size_t words, int32_t weight);
     void (*counts_add)(int32_t *counts, const int32_t *more, size_t n);
@@ -56,6 +63,40 @@ static inline int32_t sample_hash(const uint8_t *p)
                      le32_load(p + 4) * SAMPLE_MULTIPLIER_HIGH);
 }
 
+/* Of n-grams that were added: one mark for each 1 << RECENT_BITS of hashes. */
+#define RECENT_BITS 12
+
+#define NGRAM_KEY 0x9E3779B97F4A7C15
+#define NGRAM_MULTIPLIER 0xD6E8FEB86659FD93
+
+static inline uint64_t ngram_hash(uint64_t ngram)
+{
+    ngram = (ngram ^ NGRAM_KEY) * NGRAM_MULTIPLIER;
+    ngram = (ngram ^ (ngram >> 32)) * NGRAM_MULTIPLIER;
+    return ngram ^ (ngram >> 32);
+}
+
+/* Marks it, too. */
+static inline bool is_new(uint32_t *recent, uint64_t hash)
+{
+    uint32_t *slot = &recent[hash >> (64 - RECENT_BITS)], mark = (uint32_t)hash | 1;
+    bool other = *slot != mark;
+
+    *slot = mark;
+    return other;
+}
+
+/* The item of an n-gram has two trits: each half of its hash tells one, and its sign. */
+static inline void add_item(int32_t *counts, uint64_t hash, uint64_t places,
+                            int32_t weight)
+{
+    uint64_t low = (hash & UINT32_MAX) * places >> 32;
+    uint64_t high = (hash >> 32) * places >> 32;
+
+    counts[low / 2] += low % 2 ? -weight : weight;
+    counts[high / 2] += high % 2 ? -weight : weight;
+}
+
 static inline int32_t clamp_count(int64_t count)
 {
     if (count > HYPERVEC_COUNT_MAX) {
@@ -77,6 +118,8 @@ static inline void prefetch_vector(const uint64_t *v, size_t words)
 
 size_t hypervec_sample_portable(const uint8_t *data, uint32_t n, int32_t limit,
                                 uint16_t *positions);
+uint64_t hypervec_add_portable(int32_t *counts, uint32_t *recent, const uint8_t *data,
+                               const uint16_t *positions, size_t n, uint64_t places);
 
 extern const HypervecKernel hypervec_kernel_portable;
 #if defined(__x86_64__)

@@ -70,7 +70,8 @@ static bool system_keeps(uint32_t state, uint32_t features)
 START_TEST(vector_units_are_used_where_they_can_be)
 {
     uint32_t eax, ebx = 0, ecx = 0, edx, features = 0;
-    uint32_t avx512_bits = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_BMI2;
+    uint32_t avx512_bits =
+        bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL | bit_BMI2;
     bool avx2, avx512;
 
     __get_cpuid(1, &eax, &ebx, &features, &edx);
@@ -84,7 +85,8 @@ START_TEST(vector_units_are_used_where_they_can_be)
     avx512 = false;
 #endif
     check_listed("avx512", avx512);
-    check_listed("avx512-vpopcntdq", avx512 && ecx & bit_AVX512VPOPCNTDQ);
+    check_listed("avx512-vpopcntdq",
+                 avx512 && ecx & bit_AVX512VPOPCNTDQ && ecx & bit_AVX512VBMI2);
 }
 END_TEST
 #else
@@ -137,6 +139,43 @@ START_TEST(sample)
             }
             memset(data, round, SAMPLE_POSITIONS + HYPERVEC_NGRAM_BYTES - 1);
             compare_sample(*k, data + start, n, INT32_MAX / 2);
+        }
+    }
+    free(data);
+}
+END_TEST
+
+/* N-grams that come again at once, later, and never. */
+START_TEST(add)
+{
+    static const uint64_t places[] = { 1024, 4096, 2 * HYPERVEC_DIMENSION_MAX };
+    static int32_t expected[HYPERVEC_DIMENSION_MAX], found[HYPERVEC_DIMENSION_MAX];
+    static uint32_t recent[2][1 << RECENT_BITS];
+    uint16_t positions[SAMPLE_POSITIONS];
+    uint8_t *data = malloc(SAMPLE_POSITIONS + HYPERVEC_NGRAM_BYTES - 1);
+    Random r = { 12 };
+
+    for (size_t n = 0; n < SAMPLE_POSITIONS; n = n < 40 ? n + 1 : n * 2) {
+        size_t period = 1 + random_below(&r, n % 2 ? 20 : SAMPLE_POSITIONS);
+
+        random_bytes(&r, data, SAMPLE_POSITIONS + HYPERVEC_NGRAM_BYTES - 1);
+        for (size_t i = period; i < SAMPLE_POSITIONS + HYPERVEC_NGRAM_BYTES - 1; i++) {
+            data[i] = data[i - period];
+        }
+        for (size_t i = 0; i < n; i++) {
+            positions[i] = (uint16_t)random_below(&r, SAMPLE_POSITIONS);
+        }
+        for (const HypervecKernel *const *k = hypervec_kernels(); *k; k++) {
+            for (size_t d = 0; d < sizeof(places) / sizeof(*places); d++) {
+                memset(recent, (int)(n % 3), sizeof(recent));
+                memset(expected, 0, sizeof(expected));
+                memset(found, 0, sizeof(found));
+                ck_assert_uint_eq(
+                    (*k)->add(found, recent[0], data, positions, n, places[d]),
+                    portable->add(expected, recent[1], data, positions, n, places[d]));
+                ck_assert_mem_eq(found, expected, sizeof(found));
+                ck_assert_mem_eq(recent[0], recent[1], sizeof(recent[0]));
+            }
         }
     }
     free(data);
@@ -311,6 +350,6 @@ START_TEST(encode_and_threshold)
 END_TEST
 
 RUN_TESTS("kernels", the_list_ends_with_portable,
-          vector_units_are_used_where_they_can_be, sample, bundle,
+          vector_units_are_used_where_they_can_be, sample, add, bundle,
           counts_add_clamp_and_strong, split, bind_and_dots, dots_of_dense_vectors,
           encode_and_threshold)
