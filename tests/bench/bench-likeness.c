@@ -49,6 +49,7 @@ typedef struct Query {
         double score;               /* of the best */
         double share;               /* of those with that score that are right */
         unsigned above, tied;       /* wrong ones */
+        guint first;                /* one with the best score, wrong if there is one */
     } found[METHODS_MAX];
 } Query;
 
@@ -224,6 +225,9 @@ static void find(const Bench *b, Query *query, unsigned m, double *scores)
         right_at_best += scores[i] == best && same;
         query->found[m].above += scores[i] > of_right && !same;
         query->found[m].tied += scores[i] == of_right && !same;
+        if (scores[i] == best && !same) {
+            query->found[m].first = i;
+        }
     }
     query->found[m].share =
         best > method->none ? (double)right_at_best / at_best : 0;
@@ -344,15 +348,22 @@ static int compare_path(const void *path, const void *file)
     return strcmp(path, (*(File *const *)file)->path);
 }
 
-static void print_misses(const Bench *b, const GArray *queries)
+/* For each query how many wrong files are before the right one, and for embr which. */
+static void print_queries(const Bench *b, const GArray *queries)
 {
     for (guint i = 0; i < queries->len; i++) {
         const Query *query = &g_array_index(queries, Query, i);
         const File *right = g_ptr_array_index(b->files, query->right);
+        const File *first = g_ptr_array_index(b->files, query->found[0].first);
 
+        for (unsigned m = 0; m < b->n_methods; m++) {
+            fprintf(b->results, "query\t%s\t%s\t%zu\t%u\t%u\t%.3f\n",
+                    likeness_methods[m]->name, right->path, right->size,
+                    query->found[m].above, query->found[m].tied, query->found[m].score);
+        }
         if (query->found[0].above + query->found[0].tied) {
-            fprintf(b->results, "miss\t%s\t%u\t%u\t%.3f\n", right->path,
-                    query->found[0].above, query->found[0].tied, query->found[0].score);
+            fprintf(b->results, "miss\t%s\t%s\t%s\n", likeness_methods[0]->name,
+                    right->path, first->path);
         }
     }
 }
@@ -382,7 +393,7 @@ static void compare_versions(Bench *b, const char *root)
     }
     search(b, queries);
     print_summary(b, "versions", queries);
-    print_misses(b, queries);
+    print_queries(b, queries);
     for (unsigned m = 0; m < b->n_methods; m++) {
         write_curve(b, queries, m);
     }
