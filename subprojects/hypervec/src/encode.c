@@ -58,6 +58,14 @@ static void add_ngram(Encoder *e, uint64_t ngram, int32_t weight)
     }
 }
 
+/* So that the next block comes from memory while this one's n-grams are added. */
+static void prefetch_block(const uint8_t *data, size_t n)
+{
+    for (size_t at = 0; at < n && at < BLOCK_POSITIONS; at += 64) {
+        __builtin_prefetch(data + at);
+    }
+}
+
 /* Adds what is sampled at the first n positions; returns how many those were. */
 static size_t add_sampled(const HypervecSpace *space, Encoder *e, const uint8_t *data,
                           size_t n, int32_t limit)
@@ -70,6 +78,9 @@ static size_t add_sampled(const HypervecSpace *space, Encoder *e, const uint8_t 
             n - at < BLOCK_POSITIONS ? (uint32_t)(n - at) : BLOCK_POSITIONS;
         size_t taken = space->kernel->sample(data + at, block, limit, positions);
 
+        if (n - at > BLOCK_POSITIONS) {
+            prefetch_block(data + at + BLOCK_POSITIONS, n - at - BLOCK_POSITIONS);
+        }
         e->added += space->kernel->add(e->counts, e->recent, data + at, positions,
                                        taken, e->places);
         total += taken;
