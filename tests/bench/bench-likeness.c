@@ -9,7 +9,7 @@
  * content.  Then some files of NEW are queries after edits of every kind, the right answer
  * being what they were.  All methods see the same bytes in the same run.
  *
- * RESULTS gets all numbers, a line each, for plot-likeness.py.
+ * RESULTS gets all numbers, a line each, for plot-likeness.py and plot-versions.py.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -53,11 +53,20 @@ typedef struct Query {
     } found[METHODS_MAX];
 } Query;
 
+/* Rates are told apart by the size of files: those up to so much. */
+static const size_t size_bounds[] = { 4 << 10, 16 << 10, 64 << 10, 1 << 20, SIZE_MAX };
+enum { SIZES = G_N_ELEMENTS(size_bounds) };
+
+/* What digests took. */
+typedef struct Work {
+    double seconds[METHODS_MAX];    /* of the processor */
+    uint64_t bytes;
+} Work;
+
 typedef struct Bench {
     GPtrArray *files;               /* of File: those of NEW */
     unsigned n_methods;
-    double seconds[METHODS_MAX];    /* of the processor, for digests */
-    uint64_t bytes;
+    Work all, by_size[SIZES];
     FILE *results;
     uint64_t random;
 } Bench;
@@ -160,6 +169,14 @@ static void digest_content(const Bench *b, const char *content, size_t size,
     }
 }
 
+static void add_work(Work *sum, const Work *work)
+{
+    sum->bytes += work->bytes;
+    for (unsigned m = 0; m < METHODS_MAX; m++) {
+        sum->seconds[m] += work->seconds[m];
+    }
+}
+
 static void digest_files(Bench *b)
 {
     for (guint i = 0; i < b->files->len; i++) {
@@ -168,8 +185,15 @@ static void digest_files(Bench *b)
         g_autofree char *content = read_content(file, &size);
 
         identify(file, content, size);
-        digest_content(b, content, size, file->digests, b->seconds);
-        b->bytes += size;
+        Work work = { .bytes = size };
+        unsigned s = 0;
+
+        while (size > size_bounds[s]) {
+            s++;
+        }
+        digest_content(b, content, size, file->digests, work.seconds);
+        add_work(&b->all, &work);
+        add_work(&b->by_size[s], &work);
     }
 }
 
@@ -525,14 +549,28 @@ static void try_edits(Bench *b)
     }
 }
 
-static void print_rates(const Bench *b)
+static void print_rates(const Bench *b, const char *what, const Work *work)
 {
-    for (unsigned m = 0; m < b->n_methods; m++) {
-        printf("%-18s %8.1f MB/s, %6.1f times the time of %s\n", likeness_methods[m]->name,
-               b->bytes / b->seconds[m] / 1e6, b->seconds[m] / b->seconds[0],
-               likeness_methods[0]->name);
-        fprintf(b->results, "rate\t%s\t%.6f\n", likeness_methods[m]->name,
-                b->bytes / b->seconds[m] / 1e6);
+    printf("%s, %.1f MB\n", what, work->bytes / 1e6);
+    for (unsigned m = 0; m < b->n_methods && work->bytes; m++) {
+        printf("    %-18s %8.1f MB/s, %6.1f times the time of %s\n",
+               likeness_methods[m]->name, work->bytes / work->seconds[m] / 1e6,
+               work->seconds[m] / work->seconds[0], likeness_methods[0]->name);
+        fprintf(b->results, "rate\t%s\t%s\t%.6f\n", what, likeness_methods[m]->name,
+                work->bytes / work->seconds[m] / 1e6);
+    }
+}
+
+static void print_all_rates(const Bench *b)
+{
+    print_rates(b, "all files", &b->all);
+    for (unsigned s = 0; s < SIZES; s++) {
+        g_autofree char *what =
+            size_bounds[s] == SIZE_MAX
+                ? g_strdup("larger files")
+                : g_strdup_printf("files up to %zu KiB", size_bounds[s] >> 10);
+
+        print_rates(b, what, &b->by_size[s]);
     }
 }
 
@@ -549,12 +587,15 @@ int main(int argc, char **argv)
         perror(argv[3]);
         return 1;
     }
+    /* What has been measured can be read before all has. */
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    setvbuf(b.results, NULL, _IOLBF, 0);
     while (likeness_methods[b.n_methods]) {
         b.n_methods++;
     }
     b.files = list_files(argv[2]);
     digest_files(&b);
-    print_rates(&b);
+    print_all_rates(&b);
     compare_versions(&b, argv[1]);
     try_edits(&b);
     return fclose(b.results) == 0 ? 0 : 1;
