@@ -17,6 +17,7 @@ typedef struct GapVolume {
     DiskMapArea area;
     uint64_t end;                   /* on the disk, as far as the disk goes */
     Filesystem *fs;
+    uint64_t idle_offset, idle_bytes; /* on the volume: what nobody needs */
     bool is_holder;                 /* what is in it is volumes, which are added, too */
     bool has_dependents;
 } GapVolume;
@@ -107,6 +108,8 @@ void sink_gaps_add_volume(SinkGaps *g, const Volume *volume, Filesystem *fs)
     GapVolume added = {
         .area = whole_area(volume->info->offset, volume->info->size),
         .fs = fs,
+        .idle_offset = volume->idle_offset,
+        .idle_bytes = volume->idle_bytes,
         .is_holder = volume->holds_others,
         .has_dependents = volume->has_dependents,
     };
@@ -217,6 +220,31 @@ static const GapVolume *find_volume(SinkGaps *g, uint64_t *end, bool *shared)
     return found;
 }
 
+/* What a volume has at pos, for *left bytes or fewer. */
+static FsBlockUse coroutine_fn co_block_use(const GapVolume *volume, uint64_t pos,
+                                            uint64_t *left)
+{
+    const uint64_t idle_end = volume->idle_offset + volume->idle_bytes;
+    const uint64_t at =
+        disk_map_area_find(&volume->area, pos - volume->area.disk_offset, left);
+
+    if (!volume->fs) {
+        const bool is_idle = at >= volume->idle_offset && at < idle_end;
+
+        *left = MIN(*left, at < volume->idle_offset ? volume->idle_offset - at
+                           : is_idle                ? idle_end - at
+                                                    : UINT64_MAX);
+        return is_idle ? FS_BLOCK_FREE : FS_BLOCK_UNKNOWN;
+    }
+
+    uint64_t start = at - at % volume->fs->block_size, n = 0;
+    FsBlockUse use = fs_co_block_use(volume->fs, start, &n);
+    if (n > at - start) {
+        *left = MIN(*left, n - (at - start));
+    }
+    return use;
+}
+
 /* Finds out what the disk at g->pos is for. */
 static void coroutine_fn co_find_use(SinkGaps *g)
 {
@@ -228,15 +256,10 @@ static void coroutine_fn co_find_use(SinkGaps *g)
     }
     bool shared;
     const GapVolume *volume = find_volume(g, &end, &shared);
-    if (volume && !volume->fs) {
-        content = PROFILE_CONTENT_UNKNOWN;
-    } else if (volume) {
-        uint64_t left = 0, n = 0;
-        uint64_t in_volume = disk_map_area_find(
-            &volume->area, g->pos - volume->area.disk_offset, &left);
-        uint64_t start = in_volume - in_volume % volume->fs->block_size;
+    if (volume) {
+        uint64_t left = 0;
 
-        switch (fs_co_block_use(volume->fs, start, &n)) {
+        switch (co_block_use(volume, g->pos, &left)) {
         case FS_BLOCK_FREE:
             content = PROFILE_CONTENT_FREE_SPACE;
             break;
@@ -246,9 +269,6 @@ static void coroutine_fn co_find_use(SinkGaps *g)
         case FS_BLOCK_UNKNOWN:
             content = PROFILE_CONTENT_UNKNOWN;
             break;
-        }
-        if (n > in_volume - start) {
-            left = MIN(left, n - (in_volume - start));
         }
         end = MIN(end, g->pos + left);
     }

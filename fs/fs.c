@@ -47,6 +47,7 @@ const FsDriver *coroutine_fn fs_co_probe(BlockBackend *blk, FsIdent *ident)
         if (drv->fs_co_probe(blk, &found)) {
             make_utf8(&found.label);
             make_utf8(&found.uuid);
+            make_utf8(&found.details);
             *ident = found;
             found = (FsIdent){0};
             return drv;
@@ -60,6 +61,7 @@ void fs_ident_clear(FsIdent *ident)
 {
     g_clear_pointer(&ident->label, g_free);
     g_clear_pointer(&ident->uuid, g_free);
+    g_clear_pointer(&ident->details, g_free);
     *ident = (FsIdent){0};
 }
 

@@ -175,6 +175,9 @@ static void coroutine_fn co_recognise(Volume *volume)
         volume->info->filesystem = g_strdup(ident.type);
         volume->info->label = g_steal_pointer(&ident.label);
         volume->info->uuid = g_steal_pointer(&ident.uuid);
+        volume->info->details = g_steal_pointer(&ident.details);
+        volume->idle_offset = ident.idle_offset;
+        volume->idle_bytes = ident.idle_bytes;
     }
 }
 

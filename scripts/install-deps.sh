@@ -19,6 +19,8 @@ debian_test="valgrind clang ?libclang-rt-dev qemu-utils gdisk fdisk e2fsprogs do
     mtools attr acl mount util-linux diffutils tar zstd gzip sleuthkit git ?xfsprogs
     ?btrfs-progs ?cryptsetup-bin ?ntfs-3g ?exfatprogs ?exfat-fuse ?f2fs-tools ?squashfs-tools
     ?genisoimage ?erofs-utils ?bcache-tools ?gcc-aarch64-linux-gnu
+    ?jfsutils ?reiserfsprogs ?reiser4progs ?gfs2-utils ?ocfs2-tools ?nilfs-tools ?udftools
+    ?util-linux-extra ?genromfs ?mtd-utils ?apfsprogs
     ?libc6-dev-arm64-cross ?qemu-user ?lvm2 ?parted ?librsvg2-bin ?user-mode-linux ?kmod"
 debian_demo="qemu-utils fdisk e2fsprogs diffutils tar"
 

@@ -76,6 +76,16 @@ static void print_row(char **row, const int widths[COLUMNS])
     putchar('\n');
 }
 
+static void print_details(const VolumeInfo *v)
+{
+    if (v->details) {
+        g_autofree char *details = text_printable(v->details, TEXT_MASKED);
+
+        printf("%s: %s: %s\n", v->path[1] ? v->path + 1 : "volume", v->filesystem,
+               details);
+    }
+}
+
 static void print_table(const VolumeTableInfo *info)
 {
     static const char *const heading[] = {
@@ -103,6 +113,9 @@ static void print_table(const VolumeTableInfo *info)
     printf("sector size: %u\n", info->sector_size);
     for (guint i = 0; i < rows->len; i++) {
         print_row(g_ptr_array_index(rows, i), widths);
+    }
+    for (guint i = 0; i < info->volumes->len; i++) {
+        print_details(g_ptr_array_index(info->volumes, i));
     }
 }
 

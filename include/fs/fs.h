@@ -100,6 +100,9 @@ typedef struct FsIdent {
     char *label;                        /* NULL if none */
     char *uuid;
     uint64_t size;                      /* what the filesystem says it spans; 0 not known */
+    char *details;                      /* of what is only recognised: its version, ... */
+    uint64_t idle_offset, idle_bytes;   /* of what is only recognised: what nobody needs that
+                                           is there while the volume is not in use */
 } FsIdent;
 void fs_ident_clear(FsIdent *ident);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(FsIdent, fs_ident_clear)

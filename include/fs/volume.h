@@ -18,6 +18,7 @@ typedef struct Volume {
                                                one piece at info->offset */
     const FsDriver *fs_driver;              /* what its content was recognised as; NULL */
     uint64_t attributes;                    /* of a GPT's partition */
+    uint64_t idle_offset, idle_bytes;       /* on it: what nobody needs (FsIdent) */
     bool holds_others;                      /* only holds others, which are listed, too */
     bool has_dependents;                    /* others that cannot be read rest on what is
                                                in its blocks, whether used or free */
