@@ -210,6 +210,12 @@ static void take_name(GHashTable *set, const LvmValue *segment, const char *sett
     }
 }
 
+static bool is_snapshot_segment(const LvmValue *segment)
+{
+    return segment->kind == LVM_SECTION &&
+           !g_strcmp0(lvm_string(segment, "type"), "snapshot");
+}
+
 /* Snapshots are told by a hidden volume of their own: what it says of others. */
 static void find_dependences(Builder *b, const LvmValue *lv)
 {
@@ -219,7 +225,7 @@ static void find_dependences(Builder *b, const LvmValue *lv)
         if (segment->kind != LVM_SECTION) {
             continue;
         }
-        if (!g_strcmp0(lvm_string(segment, "type"), "snapshot")) {
+        if (is_snapshot_segment(segment)) {
             take_name(b->stores, segment, "cow_store");
             take_name(b->stores, segment, "merging_store");
             take_name(b->origins, segment, "origin");
@@ -289,11 +295,22 @@ static gint compare_names(gconstpointer a, gconstpointer b)
                   (*(const LvmValue *const *)b)->name);
 }
 
+/* A volume that only tells of a snapshot; LVM marks it as visible and does not show it. */
+static bool tells_of_snapshot(const LvmValue *lv)
+{
+    for (unsigned i = 0; i < lvm_children(lv); i++) {
+        if (is_snapshot_segment(lvm_child(lv, i))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* LVM shows snapshots, too: by the volume that holds their changes. */
 static bool is_visible(const Builder *b, const LvmValue *lv)
 {
-    return lvm_list_has(lv, "status", "VISIBLE") ||
-           g_hash_table_contains(b->stores, lv->name);
+    return g_hash_table_contains(b->stores, lv->name) ||
+           (lvm_list_has(lv, "status", "VISIBLE") && !tells_of_snapshot(lv));
 }
 
 /* The volumes that a group shows, in order of name. */

@@ -129,7 +129,7 @@ edit_group vg0 'text = text.replace("""logical_volumes {
 """, """logical_volumes {
 		snapshot0 {
 			id = "aaaaaa-aaaa-aaaa-aaaa-aaaa-aaaa-aaaaaa"
-			status = ["READ", "WRITE"]
+			status = ["READ", "WRITE", "VISIBLE"]
 			flags = []
 			segment_count = 1
 			segment1 {
