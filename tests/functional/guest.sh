@@ -23,7 +23,7 @@
 # In the guest / is the machine's own, but read-only.  $TEST_DIR is the current folder, can be
 # written to, and holds what is to be seen afterwards; /tmp, /run and /mnt are empty and
 # forgotten ($EMBR_SOURCE and $EMBR_BUILD are there wherever they are).  Modules are loaded when
-# something asks for them, such as mount or dmsetup, or by modprobe.  There is no udev and no
+# something asks the kernel for them, as mount does, or by modprobe.  There is no udev and no
 # network.  Without root's rights on the machine it is root of its own disks all the same.
 # Several guests may run at a time.
 
