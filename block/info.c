@@ -175,6 +175,24 @@ int coroutine_fn bdrv_co_change_backing(BlockDriverState *bs, const char *filena
     return ret;
 }
 
+int coroutine_fn bdrv_co_amend(BlockDriverState *bs, const char *keyval, Progress *progress,
+                               GError **errp)
+{
+    if (!bs->drv->bdrv_co_amend) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
+                    "Format driver '%s' does not support option amendment",
+                    bs->drv->format_name);
+        return -ENOTSUP;
+    }
+    if (!bdrv_check_writable(bs, "options cannot be changed", errp)) {
+        return -EROFS;
+    }
+    bdrv_co_begin_alone(bs);
+    int ret = bs->drv->bdrv_co_amend(bs, keyval, progress, errp);
+    bdrv_co_end_alone(bs);
+    return ret;
+}
+
 static bool has_bitmaps(BlockDriverState *bs, GError **errp)
 {
     if (!bs->drv->bdrv_co_change_bitmap) {

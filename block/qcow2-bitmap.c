@@ -125,7 +125,7 @@ Qcow2Bitmap *qcow2_require_bitmap(const GPtrArray *bitmaps, const char *name, GE
     if (!bitmap) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND, "Dirty bitmap '%s' not found", name);
     } else if (!qcow2_bitmap_is_usable(bitmap)) {
-        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_ADVICE,
                     "Bitmap '%s' is inconsistent and cannot be used\n"
                     "Try block-dirty-bitmap-remove to delete this bitmap from disk", name);
         return NULL;

@@ -16,6 +16,9 @@
  *   qcow2-create.c       new images
  *   qcow2-measure.c      how large new images get
  *   qcow2-bitmaps.c      persistent bitmaps kept up to date, and changed
+ *   qcow2-amend.c        other options
+ *   qcow2-rewidth.c      refcounts of another width
+ *   qcow2-expand.c       no zero clusters any more
  *   qcow2-repair.c       repairs after a check
  *   qcow2-switch.c       changes of many tables that take effect at once
  *   qcow2-snapshots.c    snapshots made, applied, deleted
@@ -256,6 +259,18 @@ size_t qcow2_deflate(Qcow2Compression compression, const void *in, size_t in_byt
 
 /* All copied flags of the active disk become what the stored counts say. */
 int coroutine_fn qcow2_co_fix_copied(BlockDriverState *bs);
+
+/* --- qcow2-amend.c, qcow2-rewidth.c, qcow2-expand.c --- */
+
+int coroutine_fn qcow2_co_amend(BlockDriverState *bs, const char *keyval, Progress *progress,
+                                GError **errp);
+/* Refcounts of 1 << order bits; takes effect with one write of the header. */
+int coroutine_fn qcow2_co_set_refcount_order(BlockDriverState *bs, unsigned order,
+                                             Progress *progress, GError **errp);
+/* What is marked as zeroes becomes unallocated or, over a backing image, is written; of the
+ * disk and of all snapshots. */
+int coroutine_fn qcow2_co_expand_zeroes(BlockDriverState *bs, Progress *progress,
+                                        GError **errp);
 
 /* --- qcow2-bitmaps.c --- */
 

@@ -221,6 +221,7 @@ static BlockDriver bdrv_qcow2 = {
     .bdrv_co_snapshot_goto = qcow2_co_snapshot_goto,
     .bdrv_co_snapshot_delete = qcow2_co_snapshot_delete,
     .bdrv_co_load_snapshot = qcow2_co_load_snapshot,
+    .bdrv_co_amend = qcow2_co_amend,
     .bdrv_co_change_bitmap = qcow2_co_change_bitmap,
     .bdrv_co_get_bitmap = qcow2_co_get_bitmap,
     .bdrv_co_change_backing = qcow2_co_change_backing,

@@ -5,6 +5,7 @@
 #ifndef EMBR_TOOLS_COMMANDS_H
 #define EMBR_TOOLS_COMMANDS_H
 
+int img_amend(int argc, char **argv);
 int img_bitmap(int argc, char **argv);
 int img_cat(int argc, char **argv);
 int img_check(int argc, char **argv);

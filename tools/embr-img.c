@@ -17,6 +17,7 @@ static const struct {
     const char *summary;
     int (*run)(int argc, char **argv);
 } commands[] = {
+    {"amend", "change options that an image was made with", img_amend},
     {"bitmap", "add, change or remove persistent bitmaps", img_bitmap},
     {"cat", "write the content of files to standard output", img_cat},
     {"check", "find damage in an image", img_check},

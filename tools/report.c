@@ -20,6 +20,7 @@ void report_set_program(const char *argv0)
 {
     const char *slash = strrchr(argv0, '/');
     program = slash ? slash + 1 : argv0;
+    g_set_prgname(program);
     g_log_set_handler("embr", G_LOG_LEVEL_WARNING, report_log, NULL);
 }
 
@@ -47,10 +48,9 @@ void report_error(const char *format, ...)
     va_end(args);
 }
 
-/* Its hint is a line of its own. */
-static void report_locked(const GError *error)
+/* The hint is a line of its own. */
+static void report_with_hint(const GError *error, const char *hint)
 {
-    const char *hint = g_strrstr(error->message, "\nIs another");
     size_t first = hint ? (size_t)(hint - error->message) : strlen(error->message);
 
     report_error("%.*s", (int)first, error->message);
@@ -63,7 +63,9 @@ static void report_locked(const GError *error)
 void report_gerror(GError *error)
 {
     if (g_error_matches(error, EMBR_ERROR, EMBR_ERROR_LOCKED)) {
-        report_locked(error);
+        report_with_hint(error, g_strrstr(error->message, "\nIs another"));
+    } else if (g_error_matches(error, EMBR_ERROR, EMBR_ERROR_ADVICE)) {
+        report_with_hint(error, strrchr(error->message, '\n'));
     } else {
         report_error("%s", error->message);
     }

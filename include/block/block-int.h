@@ -149,6 +149,9 @@ struct BlockDriver {
     /* Records another backing image, NULL: none. */
     int coroutine_fn (*bdrv_co_change_backing)(BlockDriverState *bs, const char *filename,
                                                const char *format, GError **errp);
+    /* Other options, keyval of them parsed by the driver's own schema type. */
+    int coroutine_fn (*bdrv_co_amend)(BlockDriverState *bs, const char *keyval,
+                                      Progress *progress, GError **errp);
     /* Persistent bitmaps; see bdrv_co_change_bitmap(). */
     int coroutine_fn (*bdrv_co_change_bitmap)(BlockDriverState *bs,
                                               const BdrvBitmapChange *change, GError **errp);

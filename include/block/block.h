@@ -17,6 +17,7 @@
 #include "util/aio.h"
 #include "util/error.h"
 #include "util/iov.h"
+#include "util/progress.h"
 #include "util/units.h"
 
 typedef struct BlockDriver BlockDriver;
@@ -224,6 +225,11 @@ int coroutine_fn bdrv_co_snapshot_goto(BlockDriverState *bs, const char *id_or_n
                                        GError **errp);
 int coroutine_fn bdrv_co_snapshot_delete(BlockDriverState *bs, const char *id_or_name,
                                          GError **errp);
+/* Changes options that the image was made with: "compat=0.10,size=2G".  Each of them takes
+ * effect at once; if one fails, those before it stay changed. */
+int coroutine_fn bdrv_co_amend(BlockDriverState *bs, const char *keyval, Progress *progress,
+                               GError **errp);
+
 /*
  * Persistent dirty bitmaps: those that the image keeps.  What is changed is in the file when
  * the node is finished; a crash before leaves them as they were, or marked as in use.

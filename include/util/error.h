@@ -24,6 +24,7 @@ typedef enum EmbrError {
     EMBR_ERROR_UNSUPPORTED,     /* of the format, with something named that embr does not do */
     EMBR_ERROR_LIMIT,           /* beyond a stated bound on depth, count or memory */
     EMBR_ERROR_LOCKED,          /* another process uses the file; has a second line, a hint */
+    EMBR_ERROR_ADVICE,          /* as INVALID; the last line says what to do instead */
     EMBR_ERROR_BUSY,            /* in use by somebody else */
 } EmbrError;
 

@@ -1,6 +1,6 @@
 /*
- * Internal snapshots of qcow2 images in memory: made, applied and deleted between writes and
- * resizes; what crashes and failing writes leave behind.
+ * Internal snapshots of qcow2 images in memory: made, applied and deleted between writes,
+ * resizes and amendments; what crashes and failing writes leave behind.
  */
 #include <check.h>
 #include <errno.h>
@@ -168,11 +168,29 @@ static int coroutine_fn co_delete(BlockDriverState *bs, State *state, GRand *ran
     return bdrv_co_snapshot_delete(bs, name, NULL);
 }
 
+/* What the disks hold stays the same. */
+static int coroutine_fn co_amend(BlockDriverState *bs, GRand *rand)
+{
+    static const char *const amendments[] = {
+        "refcount_bits=16", "refcount_bits=32", "refcount_bits=64", "lazy_refcounts=on",
+        "lazy_refcounts=off",
+    };
+    static const char *const levels[] = { "compat=0.10", "compat=1.1" };
+    const char *keyval = strstr(options, "compat")
+                             ? levels[g_rand_int_range(rand, 0, 2)]
+                             : amendments[g_rand_int_range(rand, 0, 5)];
+    g_autoptr(GError) error = NULL;
+    int ret = bdrv_co_amend(bs, keyval, NULL, &error);
+
+    ck_assert_msg(ret != -EINVAL, "%s: %s", keyval, error ? error->message : "");
+    return ret;
+}
+
 static int coroutine_fn co_step(BlockDriverState *bs, State *state, GRand *rand, unsigned step)
 {
     unsigned n = state->snapshots->len;
 
-    switch (g_rand_int_range(rand, 0, 7)) {
+    switch (g_rand_int_range(rand, 0, 8)) {
     case 0:
     case 1:
         return n < MAX_SNAPSHOTS ? co_create(bs, state, step) : co_delete(bs, state, rand);
@@ -182,6 +200,8 @@ static int coroutine_fn co_step(BlockDriverState *bs, State *state, GRand *rand,
         return n ? co_delete(bs, state, rand) : co_write(bs, state, rand);
     case 4:
         return co_resize(bs, state, rand);
+    case 5:
+        return co_amend(bs, rand);
     default:
         return co_write(bs, state, rand);
     }
