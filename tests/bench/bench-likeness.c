@@ -9,7 +9,7 @@
  * content.  Then some files of NEW are queries after edits of every kind, the right answer
  * being what they were.  All methods see the same bytes in the same run.
  *
- * RESULTS gets all numbers, a line each, for plot-likeness.py and plot-versions.py.
+ * RESULTS gets all numbers, a line each, for plot-likeness.py.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -344,7 +344,7 @@ static gint by_falling_score(gconstpointer a, gconstpointer b)
 
 /* Of best answers that score at least so much: which share is right, and which share of
  * all queries these right ones are. */
-static void write_curve(const Bench *b, GArray *queries, unsigned m)
+static void write_curve(const Bench *b, const char *what, GArray *queries, unsigned m)
 {
     double right = 0;
 
@@ -360,10 +360,17 @@ static void write_curve(const Bench *b, GArray *queries, unsigned m)
         }
         right += query->found[m].share;
         if (last_of_score) {
-            fprintf(b->results, "curve\t%s\t%.6f\t%.6f\t%.6f\n",
+            fprintf(b->results, "curve\t%s\t%s\t%.6f\t%.6f\t%.6f\n", what,
                     likeness_methods[m]->name, query->found[m].score, right / (i + 1),
                     right / queries->len);
         }
+    }
+}
+
+static void write_curves(const Bench *b, const char *what, GArray *queries)
+{
+    for (unsigned m = 0; m < b->n_methods; m++) {
+        write_curve(b, what, queries, m);
     }
 }
 
@@ -418,9 +425,7 @@ static void compare_versions(Bench *b, const char *root)
     search(b, queries);
     print_summary(b, "versions", queries);
     print_queries(b, queries);
-    for (unsigned m = 0; m < b->n_methods; m++) {
-        write_curve(b, queries, m);
-    }
+    write_curves(b, "versions", queries);
 }
 
 typedef enum Edit {
@@ -514,9 +519,11 @@ static GString *other_content(const Bench *b, const GArray *chosen, guint i, siz
     return other;
 }
 
-static void try_edit(Bench *b, const GArray *chosen, Edit edit, unsigned percent)
+/* The queries are all's in the end. */
+static void try_edit(Bench *b, const GArray *chosen, Edit edit, unsigned percent,
+                     GArray *all)
 {
-    g_autoptr(GArray) queries = new_queries();
+    g_autoptr(GArray) queries = g_array_new(FALSE, TRUE, sizeof(Query));
     g_autofree char *what = g_strdup_printf("%s %u", edit_names[edit], percent);
 
     for (guint i = 0; i < chosen->len; i++) {
@@ -534,6 +541,7 @@ static void try_edit(Bench *b, const GArray *chosen, Edit edit, unsigned percent
     }
     search(b, queries);
     print_summary(b, what, queries);
+    g_array_append_vals(all, queries->data, queries->len);
 }
 
 static void try_edits(Bench *b)
@@ -542,10 +550,12 @@ static void try_edits(Bench *b)
 
     for (Edit edit = 0; edit < EDITS && chosen->len > 1; edit++) {
         const unsigned *percents = edit < EDIT_APPEND ? edit_percents : foreign_percents;
+        g_autoptr(GArray) queries = new_queries();
 
         for (size_t i = 0; i < G_N_ELEMENTS(edit_percents); i++) {
-            try_edit(b, chosen, edit, percents[i]);
+            try_edit(b, chosen, edit, percents[i], queries);
         }
+        write_curves(b, edit_names[edit], queries);
     }
 }
 
