@@ -79,7 +79,7 @@ def draw_panel(out, x, y, title, methods, ticks, dots):
         if tick == 0 or tick >= most / 10:
             out.append(f'<text x="{at:.1f}" y="{y + HEIGHT + 16}" text-anchor="middle">'
                        f'{tick}</text>')
-    for method, numbers in methods.items():
+    for method, numbers in reversed(methods.items()):
         # Of points that are less than a pixel from the last one there are hundreds.
         points = []
         for across in sorted(numbers):
