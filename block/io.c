@@ -16,14 +16,14 @@ typedef struct Request {
     BdrvRequestFlags flags;
 } Request;
 
-static void coroutine_fn begin_request(BlockDriverState *bs)
+void coroutine_fn bdrv_co_begin_request(BlockDriverState *bs)
 {
     bs->in_flight++;
     co_semaphore_acquire(&bs->requests, 1);
     co_rwlock_rdlock(&bs->quiet);
 }
 
-static void coroutine_fn end_request(BlockDriverState *bs)
+void coroutine_fn bdrv_co_end_request(BlockDriverState *bs)
 {
     co_rwlock_unlock(&bs->quiet);
     co_semaphore_release(&bs->requests, 1);
@@ -188,9 +188,9 @@ static int coroutine_fn co_preadv(BlockDriverState *bs, int64_t offset, int64_t 
     if (!bs->drv->bdrv_co_preadv) {
         return -ENOTSUP;
     }
-    begin_request(bs);
+    bdrv_co_begin_request(bs);
     int ret = read_aligned(&r, offset, inside, iov_offset);
-    end_request(bs);
+    bdrv_co_end_request(bs);
     return ret;
 }
 
@@ -252,9 +252,11 @@ static int coroutine_fn read_edges(BlockDriverState *bs, const Bounce *b)
     int ret = 0;
 
     if (b->head || (tail && last == 0)) {
+        bdrv_co_debug_event(bs, BLKDEBUG_EVENT_PWRITEV_RMW_HEAD);
         ret = bs->drv->bdrv_co_preadv(bs, b->start, align, &b->iov, 0, 0);
     }
     if (ret >= 0 && tail && last > 0) {
+        bdrv_co_debug_event(bs, BLKDEBUG_EVENT_PWRITEV_RMW_TAIL);
         ret = bs->drv->bdrv_co_preadv(bs, b->start + last, align, &b->iov, last, 0);
     }
     return ret;
@@ -336,11 +338,11 @@ static int coroutine_fn write_compressed(BlockDriverState *bs, int64_t offset, i
     if (offset % cluster || (bytes % cluster && offset + bytes != bs->total_bytes)) {
         return -EINVAL;
     }
-    begin_request(bs);
+    bdrv_co_begin_request(bs);
     int ret = bs->drv->bdrv_co_pwritev_compressed(
         bs, offset, bytes, iov, iov_offset,
         flags & ~(BDRV_REQ_FUA | BDRV_REQ_WRITE_COMPRESSED));
-    end_request(bs);
+    bdrv_co_end_request(bs);
     return ret < 0 || !(flags & BDRV_REQ_FUA) ? ret : bdrv_co_flush(bs);
 }
 
@@ -349,7 +351,7 @@ static void coroutine_fn begin_write(BlockDriverState *bs, int64_t offset, int64
 {
     uint32_t align = bs->limits.request_alignment;
 
-    begin_request(bs);
+    bdrv_co_begin_request(bs);
     if (align == 1) {
         return;
     }
@@ -365,7 +367,7 @@ static int coroutine_fn end_write(BlockDriverState *bs, int ret, BdrvRequestFlag
     if (bs->limits.request_alignment > 1) {
         co_rwlock_unlock(&bs->unaligned_writes);
     }
-    end_request(bs);
+    bdrv_co_end_request(bs);
     return ret < 0 || !(flags & BDRV_REQ_FUA) ? ret : bdrv_co_flush(bs);
 }
 
@@ -386,7 +388,9 @@ int coroutine_fn bdrv_co_pwritev(BlockDriverState *bs, int64_t offset, int64_t b
         return write_compressed(bs, offset, bytes, iov, iov_offset, flags);
     }
     begin_write(bs, offset, bytes);
+    bdrv_co_debug_event(bs, BLKDEBUG_EVENT_PWRITEV);
     ret = write_aligned(&r, offset, bytes, iov_offset);
+    bdrv_co_debug_event(bs, BLKDEBUG_EVENT_PWRITEV_DONE);
     return end_write(bs, ret, flags);
 }
 
@@ -415,18 +419,30 @@ static int coroutine_fn write_zero_buffers(BlockDriverState *bs, int64_t offset,
     return ret;
 }
 
+static int coroutine_fn driver_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                      BdrvRequestFlags flags)
+{
+    int64_t max = bs->limits.max_zero ? bs->limits.max_zero : bytes;
+    int ret = 0;
+
+    for (int64_t done = 0; ret >= 0 && done < bytes; done += max) {
+        ret = bs->drv->bdrv_co_pwrite_zeroes(bs, offset + done, MIN(max, bytes - done), flags);
+    }
+    return ret;
+}
+
 static int coroutine_fn write_zeroes(BlockDriverState *bs, int64_t offset, int64_t bytes,
                                      BdrvRequestFlags flags)
 {
-    uint32_t align = bs->limits.request_alignment;
+    int64_t align = bs->limits.zero_alignment ? bs->limits.zero_alignment
+                                              : bs->limits.request_alignment;
     int64_t end = offset + bytes;
-    int64_t first = MIN((int64_t)round_up_pow2(offset, align), end);
-    int64_t last = MAX((int64_t)round_down_pow2(end, align), first);
+    int64_t first = offset / align * align + (offset % align ? align : 0);
+    int64_t last = MAX(end / align * align, first);
     int ret = -ENOTSUP;
 
-    if (last > first && bs->drv->bdrv_co_pwrite_zeroes) {
-        ret = bs->drv->bdrv_co_pwrite_zeroes(bs, first, last - first,
-                                             flags & ~BDRV_REQ_NO_FALLBACK);
+    if (last <= end && last > first && bs->drv->bdrv_co_pwrite_zeroes) {
+        ret = driver_zeroes(bs, first, last - first, flags & ~BDRV_REQ_NO_FALLBACK);
     }
     if (ret == -ENOTSUP) {
         return flags & BDRV_REQ_NO_FALLBACK ? ret
@@ -455,29 +471,36 @@ int coroutine_fn bdrv_co_pwrite_zeroes(BlockDriverState *bs, int64_t offset,
         return ret;
     }
     begin_write(bs, offset, bytes);
+    bdrv_co_debug_event(bs, BLKDEBUG_EVENT_PWRITEV_ZERO);
     ret = write_zeroes(bs, offset, bytes, flags & ~BDRV_REQ_FUA);
+    bdrv_co_debug_event(bs, BLKDEBUG_EVENT_PWRITEV_DONE);
     return end_write(bs, ret, flags);
 }
 
 int coroutine_fn bdrv_co_pdiscard(BlockDriverState *bs, int64_t offset, int64_t bytes)
 {
-    uint32_t align = bs->limits.request_alignment;
+    int64_t align = bs->limits.discard_alignment ? bs->limits.discard_alignment
+                                                 : bs->limits.request_alignment;
 
     if (!arguments_ok(offset, bytes, NULL, 0)) {
         return -EINVAL;
     }
     int ret = check_write(bs, offset, bytes);
     int64_t end = MIN(offset + bytes, bs->total_bytes);
-    int64_t first = round_up_pow2(MIN(offset, end), align);
+    int64_t start = MIN(offset, end);
+    int64_t first = start / align * align + (start % align ? align : 0);
     if (end % align && end < bs->total_bytes) {
-        end = round_down_pow2(end, align);
+        end -= end % align;
     }
     if (ret < 0 || first >= end || !bs->drv->bdrv_co_pdiscard) {
         return ret;
     }
-    begin_request(bs);
-    ret = bs->drv->bdrv_co_pdiscard(bs, first, end - first);
-    end_request(bs);
+    int64_t max = bs->limits.max_discard ? bs->limits.max_discard : end - first;
+    bdrv_co_begin_request(bs);
+    for (; ret >= 0 && first < end; first += MIN(max, end - first)) {
+        ret = bs->drv->bdrv_co_pdiscard(bs, first, MIN(max, end - first));
+    }
+    bdrv_co_end_request(bs);
     return ret == -ENOTSUP ? 0 : ret;
 }
 
@@ -492,9 +515,9 @@ int coroutine_fn bdrv_co_pin(BlockDriverState *bs, int64_t offset, int64_t bytes
     }
     *pin = (BdrvPin){ .bs = bs, .held = g_ptr_array_new() };
     iovector_init(&pin->iov, 0);
-    begin_request(bs);
+    bdrv_co_begin_request(bs);
     int ret = bs->drv->bdrv_co_pin(bs, offset, bytes, pin);
-    end_request(bs);
+    bdrv_co_end_request(bs);
     if (ret < 0) {
         bdrv_unpin(pin);
     }
@@ -533,15 +556,20 @@ int coroutine_fn bdrv_co_flush(BlockDriverState *bs)
     if (bdrv_is_read_only(bs) || bs->finished) {
         return 0;
     }
-    begin_request(bs);
+    bdrv_co_begin_request(bs);
+    bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_FLUSH_TO_OS);
     if (bs->drv->bdrv_co_flush) {
         ret = bs->drv->bdrv_co_flush(bs);
     }
-    end_request(bs);
+    bdrv_co_end_request(bs);
     if (ret >= 0 && bs->data_file) {
         ret = bdrv_co_flush(bs->data_file);
     }
-    return ret < 0 || !bs->file ? ret : bdrv_co_flush(bs->file);
+    if (ret < 0 || !bs->file) {
+        return ret;
+    }
+    bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_FLUSH_TO_DISK);
+    return bdrv_co_flush(bs->file);
 }
 
 bool bdrv_wants_flush(const BlockDriverState *bs)

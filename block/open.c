@@ -4,13 +4,12 @@
 #include "block/block-int.h"
 #include "block/filename.h"
 #include "block/foreign.h"
+#include "describe.h"
 #include "qapi/qapi-visit.h"
 
 enum {
     LAYERS_PER_STACK = 8,       /* of a chain, before reads go on on a new coroutine */
 };
-
-#define JSON_PREFIX "json:"
 
 static BlockDriverState *coroutine_fn co_open_node(const BlockdevOptions *options, int flags,
                                                    GError **errp);
@@ -185,18 +184,64 @@ static BlockDriverState *coroutine_fn co_open_format(BlockDriverState *file,
     return co_open_by_driver(bs, options, errp);
 }
 
+/* The driver of the image in the file that is described. */
+static const BlockDriver *coroutine_fn co_probe_described(JsonNode *file, int flags,
+                                                          GError **errp)
+{
+    g_autoptr(BlockdevOptions) options =
+        qapi_object_from_options(&qapi_type_blockdev_options, file, errp);
+    g_autoptr(BlockDriverState) bs =
+        options ? co_open_node(options, flags & ~BDRV_O_RDWR, errp) : NULL;
+    g_autofree Probe *probe = bs ? co_read_probe(bs, errp) : NULL;
+    return probe ? detect_driver(probe, bs->filename, errp) : NULL;
+}
+
+/* What a description is of, that may leave things out, without its backing chain. */
+static BlockDriverState *coroutine_fn co_open_incomplete(const char *filename,
+                                                         const char *format,
+                                                         JsonObject *given, int *flags,
+                                                         GError **errp)
+{
+    g_autoptr(JsonNode) owner = json_node_alloc();
+    JsonObject *node = json_object_new();
+
+    json_node_init_object(owner, node);
+    json_object_unref(node);
+    if (given) {
+        g_autoptr(JsonNode) copy = json_node_init_object(json_node_alloc(), given);
+        g_autofree char *text = json_to_string(copy, FALSE);
+        g_autoptr(JsonNode) own = qapi_json_parse(text, -1, errp);
+        if (!own) {
+            return NULL;
+        }
+        node = json_node_get_object(own);
+        json_node_set_object(owner, node);
+    }
+    const char *problem = filename && json_object_has_member(node, "filename") ? "filename"
+                          : format && json_object_has_member(node, "driver")   ? "driver"
+                                                                               : NULL;
+    if (problem) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "'%s' is given twice, as an option of the node, too", problem);
+        return NULL;
+    }
+    if (filename) {
+        json_object_set_string_member(node, "filename", filename);
+    }
+    if (format && !(*flags & BDRV_O_PROTOCOL)) {
+        json_object_set_string_member(node, "driver", format);
+    }
+    g_autoptr(BlockdevOptions) options =
+        describe_co_read(node, flags, co_probe_described, errp);
+    return options ? co_open_node(options, *flags, errp) : NULL;
+}
+
 /* The one image of that name, without its backing chain. */
 static BlockDriverState *coroutine_fn co_open_layer(const char *filename, const char *format,
                                                     int flags, GError **errp)
 {
-    if (g_str_has_prefix(filename, JSON_PREFIX)) {
-        g_autoptr(BlockdevOptions) options = blockdev_options_from_json_text(
-            filename + strlen(JSON_PREFIX), -1, errp);
-        if (!options) {
-            g_prefix_error(errp, "'%s': ", filename);
-            return NULL;
-        }
-        return co_open_node(options, flags, errp);
+    if (describe_is_special(filename)) {
+        return co_open_incomplete(filename, format, NULL, &flags, errp);
     }
     BlockDriverState *file = co_open_file(filename, flags, errp);
     if (file && (flags & BDRV_O_PROTOCOL) && !set_permissions(file, NULL, flags, errp)) {
@@ -211,6 +256,10 @@ static BlockDriverState *coroutine_fn co_open_layer(const char *filename, const 
 static BlockdevOptions *options_file(const BlockdevOptions *options)
 {
     switch (options->driver) {
+    case BLOCKDEV_DRIVER_BLKDEBUG:
+        return options->u.blkdebug.image;
+    case BLOCKDEV_DRIVER_COPY_ON_READ:
+        return options->u.copy_on_read.file;
     case BLOCKDEV_DRIVER_ENGRAM:
         return options->u.engram.file;
     case BLOCKDEV_DRIVER_QCOW2:
@@ -234,6 +283,16 @@ static BlockdevOptions *options_backing(const BlockdevOptions *options)
     }
 }
 
+/* Over file, which it takes. */
+static BlockDriverState *coroutine_fn co_open_filter(const BlockDriver *drv,
+                                                     BlockDriverState *file,
+                                                     const BlockdevOptions *options,
+                                                     int flags, GError **errp)
+{
+    flags = bdrv_is_read_only(file) ? flags & ~BDRV_O_RDWR : flags;
+    return co_open_by_driver(bdrv_new_node(drv, file->filename, flags, file), options, errp);
+}
+
 /* A node with the children that its description names. */
 static BlockDriverState *coroutine_fn co_open_node(const BlockdevOptions *options, int flags,
                                                    GError **errp)
@@ -244,11 +303,21 @@ static BlockDriverState *coroutine_fn co_open_node(const BlockdevOptions *option
     if (options->driver == BLOCKDEV_DRIVER_FILE) {
         return co_open_file(options->u.file.filename, flags, errp);
     }
-    BlockDriverState *file = co_open_node(options_file(options), flags, errp);
+    const char *format = qapi_enum_str(&qapi_type_blockdev_driver, options->driver);
+    const BlockDriver *drv = bdrv_find_driver(format);
+    if (options->driver == BLOCKDEV_DRIVER_NULL_CO) {
+        return co_open_by_driver(bdrv_new_node(drv, "null-co://", flags, NULL), options, errp);
+    }
+    BlockDriverState *file =
+        options->driver == BLOCKDEV_DRIVER_COPY_ON_READ
+            ? bdrv_co_open(options_file(options), flags, errp)
+            : co_open_node(options_file(options), flags, errp);
     if (!file) {
         return NULL;
     }
-    const char *format = qapi_enum_str(&qapi_type_blockdev_driver, options->driver);
+    if (!drv->bdrv_probe) {
+        return co_open_filter(drv, file, options, flags, errp);
+    }
     g_autoptr(BlockDriverState) bs = co_open_format(file, format, options, flags, errp);
     BlockdevOptions *backing = options_backing(options);
     if (bs && backing && !(flags & BDRV_O_NO_BACKING)) {
@@ -331,7 +400,9 @@ static BlockDriverState *coroutine_fn co_finish_open(BlockDriverState *bs, int f
     g_autoptr(BlockDriverState) top = bs;
 
     if (!top) {
-        g_prefix_error(errp, "Could not open ");
+        if (errp && *errp && (*errp)->message[0] == '\'') {
+            g_prefix_error(errp, "Could not open ");
+        }
         return NULL;
     }
     if (!co_open_chain(top, flags, errp)) {
@@ -344,6 +415,18 @@ BlockDriverState *coroutine_fn bdrv_co_open_image(const char *filename, const ch
                                                   int flags, GError **errp)
 {
     return co_finish_open(co_open_layer(filename, format, flags, errp), flags, errp);
+}
+
+BlockDriverState *coroutine_fn bdrv_co_open_described(const char *filename,
+                                                      const char *format,
+                                                      JsonObject *options, int flags,
+                                                      GError **errp)
+{
+    if (filename && !options) {
+        return bdrv_co_open_image(filename, format, flags, errp);
+    }
+    BlockDriverState *bs = co_open_incomplete(filename, format, options, &flags, errp);
+    return co_finish_open(bs, flags, errp);
 }
 
 BlockDriverState *coroutine_fn bdrv_co_open(const BlockdevOptions *options, int flags,

@@ -10,6 +10,7 @@ typedef struct Reader {
     GString *path;              /* "file.driver" */
     unsigned depth;
     bool keyval;                /* scalars are strings, lists are objects of indexes */
+    bool json;                  /* values are as in JSON; with keyval: either */
     GError *error;              /* the first */
 } Reader;
 
@@ -78,12 +79,12 @@ static bool read_bool(Reader *r, JsonNode *node, bool *p)
 {
     const char *text;
 
-    if (!r->keyval) {
-        if (!holds(node, G_TYPE_BOOLEAN)) {
-            return wants(r, "a boolean", node);
-        }
+    if (r->json && holds(node, G_TYPE_BOOLEAN)) {
         *p = json_node_get_boolean(node);
         return true;
+    }
+    if (!r->keyval) {
+        return wants(r, "a boolean", node);
     }
     if (!holds(node, G_TYPE_STRING)) {
         return wants(r, "on or off", node);
@@ -118,7 +119,7 @@ static bool read_int(Reader *r, const QapiType *type, JsonNode *node, void *p)
             return fail(r, "%s is not between %" G_GINT64_FORMAT " and %" G_GINT64_FORMAT,
                         text, (gint64)(-max - 1), (gint64)max);
         }
-    } else if (!r->keyval && holds(node, G_TYPE_INT64)) {
+    } else if (r->json && holds(node, G_TYPE_INT64)) {
         value = json_node_get_int(node);
     } else {
         return wants(r, "an integer", node);
@@ -156,7 +157,7 @@ static bool read_uint(Reader *r, const QapiType *type, JsonNode *node, void *p)
         if (is_size ? !qapi_parse_size(text, &value) : !uint_from_text(text, &value)) {
             return wants(r, what, node);
         }
-    } else if (!r->keyval && holds(node, G_TYPE_INT64)) {
+    } else if (r->json && holds(node, G_TYPE_INT64)) {
         if (json_node_get_int(node) < 0) {
             return fail(r, "expected %s that fits 63 bits", what);
         }
@@ -184,7 +185,7 @@ static bool read_number(Reader *r, JsonNode *node, double *p)
         }
         return true;
     }
-    if (r->keyval || !(holds(node, G_TYPE_INT64) || holds(node, G_TYPE_DOUBLE))) {
+    if (!r->json || !(holds(node, G_TYPE_INT64) || holds(node, G_TYPE_DOUBLE))) {
         return wants(r, "a number", node);
     }
     *p = json_node_get_double(node);
@@ -276,7 +277,7 @@ static bool read_list(Reader *r, const QapiType *type, JsonNode *node, void **p)
     JsonArray *array;
 
     *p = list_new(type);
-    if (r->keyval) {
+    if (r->keyval && !(r->json && JSON_NODE_HOLDS_ARRAY(node))) {
         return read_keyval_list(r, type, node, *p);
     }
     if (!JSON_NODE_HOLDS_ARRAY(node)) {
@@ -318,14 +319,14 @@ static bool read_members(Reader *r, const QapiType *type, JsonObject *json, char
     return true;
 }
 
-static bool has_member(const QapiType *type, const char *name)
+const QapiMember *qapi_find_member(const QapiType *type, const char *name)
 {
     for (size_t i = 0; i < type->n_members; i++) {
         if (g_str_equal(type->members[i].name, name)) {
-            return true;
+            return &type->members[i];
         }
     }
-    return false;
+    return NULL;
 }
 
 static bool check_unknown(Reader *r, const QapiType *type, const QapiType *branch,
@@ -336,7 +337,7 @@ static bool check_unknown(Reader *r, const QapiType *type, const QapiType *branc
 
     json_object_iter_init_ordered(&iter, json);
     while (json_object_iter_next_ordered(&iter, &name, NULL)) {
-        if (!has_member(type, name) && !(branch && has_member(branch, name))) {
+        if (!qapi_find_member(type, name) && !(branch && qapi_find_member(branch, name))) {
             path_push(r, name);
             return fail(r, *name ? "unknown member" : "unknown member with an empty name");
         }
@@ -403,10 +404,11 @@ static bool read_node(Reader *r, const QapiType *type, JsonNode *node, void *p)
     g_assert_not_reached();
 }
 
-static void *read_root(const QapiType *type, JsonNode *node, bool keyval, GError **errp)
+static void *read_root(const QapiType *type, JsonNode *node, bool keyval, bool json,
+                       GError **errp)
 {
     g_autoptr(GString) path = g_string_new(NULL);
-    Reader r = { .path = path, .keyval = keyval };
+    Reader r = { .path = path, .keyval = keyval, .json = json };
     void *value = NULL;
 
     if (!read_node(&r, type, node, &value)) {
@@ -418,7 +420,12 @@ static void *read_root(const QapiType *type, JsonNode *node, bool keyval, GError
 
 void *qapi_object_from_json(const QapiType *type, JsonNode *node, GError **errp)
 {
-    return read_root(type, node, false, errp);
+    return read_root(type, node, false, true, errp);
+}
+
+void *qapi_object_from_options(const QapiType *type, JsonNode *node, GError **errp)
+{
+    return read_root(type, node, true, true, errp);
 }
 
 /* How many members each object was given, to compare with how many it has. */
@@ -450,8 +457,7 @@ static bool check_unique_members(GHashTable *counts, GError **errp)
     return true;
 }
 
-void *qapi_object_from_json_text(const QapiType *type, const char *text, gssize len,
-                                 GError **errp)
+JsonNode *qapi_json_parse(const char *text, gssize len, GError **errp)
 {
     /* The value of a member that is replaced would be freed. */
     g_autoptr(GHashTable) counts =
@@ -462,13 +468,20 @@ void *qapi_object_from_json_text(const QapiType *type, const char *text, gssize 
     if (!qapi_check_json_syntax(text, bytes, errp)) {
         return NULL;
     }
-    parser = json_parser_new_immutable();
+    parser = json_parser_new();
     g_signal_connect(parser, "object-member", G_CALLBACK(count_member), counts);
     if (!json_parser_load_from_data(parser, text, bytes, errp) ||
         !check_unique_members(counts, errp)) {
         return NULL;
     }
-    return qapi_object_from_json(type, json_parser_get_root(parser), errp);
+    return json_parser_steal_root(parser);
+}
+
+void *qapi_object_from_json_text(const QapiType *type, const char *text, gssize len,
+                                 GError **errp)
+{
+    g_autoptr(JsonNode) root = qapi_json_parse(text, len, errp);
+    return root ? qapi_object_from_json(type, root, errp) : NULL;
 }
 
 void *qapi_object_from_keyval(const QapiType *type, const char *keyval,
@@ -479,5 +492,5 @@ void *qapi_object_from_keyval(const QapiType *type, const char *keyval,
     if (!node) {
         return NULL;
     }
-    return read_root(type, node, true, errp);
+    return read_root(type, node, true, false, errp);
 }

@@ -79,8 +79,10 @@ bool image_options_check(const ImageOptions *options)
 static BlockDriverState *coroutine_fn co_open_described(const char *name, int flags,
                                                         GError **errp)
 {
-    g_autoptr(BlockdevOptions) options = blockdev_options_from_keyval(name, NULL, errp);
-    return options ? bdrv_co_open(options, flags, errp) : NULL;
+    g_autoptr(JsonNode) options = qapi_keyval_parse(name, NULL, errp);
+    return options ? bdrv_co_open_described(NULL, NULL, json_node_get_object(options), flags,
+                                            errp)
+                   : NULL;
 }
 
 static bool is_selected(const SnapshotInfo *snapshot, const SnapshotSelector *which)

@@ -98,7 +98,8 @@ void options_misuse(const char *command, const char *format, ...)
 
 static void print_help(GOptionContext *context, const char *command)
 {
-    g_autofree char *name = g_strdup_printf("%s %s", report_program(), command);
+    g_autofree char *name = g_strdup_printf("%s%s%s", report_program(), command ? " " : "",
+                                            command ? command : "");
 
     g_set_prgname(name);
     g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
@@ -124,12 +125,13 @@ bool options_parse(const CommandSyntax *syntax, int argc, char **argv, char ***n
     g_option_group_add_entries(group, help_entries);
     g_option_context_set_main_group(context, group);
     *status = syntax->misuse_status;
+    const char *command = syntax->is_program ? NULL : argv[0];
     if (!g_option_context_parse_strv(context, &args, &error)) {
-        options_misuse(argv[0], "%s", error->message);
+        options_misuse(command, "%s", error->message);
         return false;
     }
     if (help) {
-        print_help(context, argv[0]);
+        print_help(context, command);
         *status = 0;
         return false;
     }
@@ -139,7 +141,7 @@ bool options_parse(const CommandSyntax *syntax, int argc, char **argv, char ***n
     }
     unsigned n = g_strv_length((char **)rest);
     if (n < syntax->min_names || n > syntax->max_names) {
-        options_misuse(argv[0], "%s", syntax->names_expected);
+        options_misuse(command, "%s", syntax->names_expected);
         return false;
     }
     *names = g_strdupv((char **)rest);

@@ -18,6 +18,7 @@ typedef struct CommandSyntax {
     unsigned max_names;
     const char *names_expected;     /* the message where there are fewer or more */
     int misuse_status;              /* the exit status then; 1 for most */
+    bool is_program;                /* not a command of one */
 } CommandSyntax;
 
 /* Sets what entries point to; *names are the arguments that are no options (the

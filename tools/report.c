@@ -35,7 +35,6 @@ static void G_GNUC_PRINTF(2, 0)
     g_autofree char *text = g_strdup_vprintf(format, args);
     g_autofree char *shown = text_printable(text, TEXT_ESCAPED);
 
-    fflush(stdout);
     fprintf(stderr, "%s: %s%s\n", program, kind, shown);
 }
 

@@ -25,6 +25,10 @@ typedef struct BlockLimits {
     uint32_t request_alignment;     /* power of two, at least 1: offsets and lengths the driver takes */
     uint32_t buffer_alignment;      /* of memory; 1 unless O_DIRECT */
     int64_t max_transfer;           /* bytes in one driver call; 0: no limit */
+    int64_t zero_alignment;         /* of writes of zeroes, a multiple of request_alignment; 0: that */
+    int64_t max_zero;               /* bytes in one of them; 0: no limit */
+    int64_t discard_alignment;      /* the same of discards */
+    int64_t max_discard;
     int64_t opt_transfer;           /* bytes that are best read at once: cluster, frame; 0: no wish */
 } BlockLimits;
 
@@ -167,6 +171,21 @@ struct BlockDriver {
     /* See bdrv_content_digest(). */
     bool (*bdrv_content_digest)(BlockDriverState *bs, uint8_t digest[BDRV_DIGEST_BYTES]);
 
+    /* Where on the disk, behind its end, the VM's state is; NULL: there is none.  Requests
+     * for it are ordinary ones there. */
+    int64_t (*bdrv_vm_state_offset)(BlockDriverState *bs);
+    /* Makes sure that the bytes from that offset of the disk on can be written. */
+    int coroutine_fn (*bdrv_co_prepare_vm_state)(BlockDriverState *bs, int64_t offset,
+                                                 int64_t bytes);
+
+    /* blkdebug's: see bdrv_co_debug_event(), bdrv_debug_break().  All or none. */
+    void coroutine_fn (*bdrv_co_debug_event)(BlockDriverState *bs, BlkdebugEvent event);
+    int (*bdrv_debug_break)(BlockDriverState *bs, const char *event, const char *tag);
+    int (*bdrv_debug_remove_break)(BlockDriverState *bs, const char *tag);
+    int (*bdrv_debug_resume)(BlockDriverState *bs, const char *tag);
+    bool (*bdrv_debug_is_stopped)(BlockDriverState *bs, const char *tag);
+    void coroutine_fn (*bdrv_debug_co_wait_for_stop)(BlockDriverState *bs);
+
     /* Makes an empty image of that many bytes at filename.  keyval holds the -o options
      * (may be NULL), parsed by the driver's own schema type.  On failure nothing is left
      * that was not there before. */
@@ -210,12 +229,20 @@ BlockDriverState *coroutine_fn bdrv_co_open_child(BlockDriverState *parent, cons
  * any bytes, they are escaped.  Of very many only the first are kept. */
 void bdrv_add_finding(BlockDriverState *bs, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
+/* Around what a driver is asked to do. */
+void coroutine_fn bdrv_co_begin_request(BlockDriverState *bs);
+void coroutine_fn bdrv_co_end_request(BlockDriverState *bs);
+
 /* Between these two there is no other request of bs, nor does one begin. */
 void coroutine_fn bdrv_co_begin_alone(BlockDriverState *bs);
 void coroutine_fn bdrv_co_end_alone(BlockDriverState *bs);
 
 /* False, with an error that says what cannot be done ("cannot be resized"). */
 bool bdrv_check_writable(BlockDriverState *bs, const char *what, GError **errp);
+
+/* Drivers say what they are about to do with a file, for a blkdebug node that it may be: it
+ * may stop there, and requests that follow may fail.  bs may be NULL. */
+void coroutine_fn bdrv_co_debug_event(BlockDriverState *bs, BlkdebugEvent event);
 
 /* Whether flushes of the host's files are wanted; false with BDRV_O_NO_FLUSH. */
 bool bdrv_wants_flush(const BlockDriverState *bs);

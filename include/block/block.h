@@ -83,6 +83,22 @@ BlockDriverState *coroutine_fn bdrv_co_open_image(const char *filename, const ch
 /* The same from a node description of the schema. */
 BlockDriverState *coroutine_fn bdrv_co_open(const BlockdevOptions *options, int flags,
                                             GError **errp);
+/*
+ * The same from a description that may be incomplete: without drivers, with names like
+ * "file.filename".  filename (NULL: options have it) is that of the image's file, or a
+ * description itself ("json:...", "blkdebug:CONFIG:IMAGE"); format and options may be NULL.
+ */
+BlockDriverState *coroutine_fn bdrv_co_open_described(const char *filename,
+                                                      const char *format,
+                                                      JsonObject *options, int flags,
+                                                      GError **errp);
+/* An overlay over bs (a reference of its own is taken), in a temporary file that goes with
+ * it. */
+BlockDriverState *coroutine_fn bdrv_co_open_temporary(BlockDriverState *bs, int flags,
+                                                      GError **errp);
+/* A filter that stores in bs (a reference of its own is taken) what is read from its
+ * backing image. */
+BlockDriverState *coroutine_fn bdrv_co_open_copy_on_read(BlockDriverState *bs, GError **errp);
 /* A format over a node that is open already; format NULL: detected.  Takes a
  * reference of its own on file.  A relative backing name counts from the
  * directory in file's name. */
@@ -268,6 +284,25 @@ int coroutine_fn bdrv_co_make_empty(BlockDriverState *bs, GError **errp);
 /* From now on reads show the internal snapshot with that ID or name. */
 int coroutine_fn bdrv_co_load_snapshot(BlockDriverState *bs, const char *id_or_name,
                                        GError **errp);
+
+/* The VM's state that snapshots have, as a disk of its own behind the real one.  -ENOTSUP: the
+ * format has none.  What was never written reads as zeroes. */
+int coroutine_fn bdrv_co_read_vm_state(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                       const IOVector *iov);
+int coroutine_fn bdrv_co_write_vm_state(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                                        const IOVector *iov);
+/* Where it is, counted from the beginning of the disk; 0 if there is none. */
+int64_t bdrv_vm_state_offset(BlockDriverState *bs);
+
+/*
+ * For tests, where a blkdebug node is below bs (else -ENOTSUP): the next request with that
+ * event stops there and is known as tag, until it is resumed. -ENOENT: no such event or tag.
+ */
+int bdrv_debug_break(BlockDriverState *bs, const char *event, const char *tag);
+/* Those that have stopped go on. */
+int bdrv_debug_remove_break(BlockDriverState *bs, const char *tag);
+int bdrv_debug_resume(BlockDriverState *bs, const char *tag);
+int coroutine_fn bdrv_debug_co_wait_for_break(BlockDriverState *bs, const char *tag);
 
 /* Sets a digest of all the guest sees, if the image records one: images of the same
  * format with equal digests are equal.  What is recorded is taken as true; proving

@@ -116,6 +116,16 @@ void *qapi_object_from_json_text(const QapiType *type, const char *text, gssize 
 void *qapi_object_from_keyval(const QapiType *type, const char *keyval,
                               const char *implied_key, GError **errp);
 
+/* From a tree in which values are those of JSON, or strings as in key=value text, and lists
+ * those of JSON or objects of indexes. */
+void *qapi_object_from_options(const QapiType *type, JsonNode *node, GError **errp);
+
+/* The member of that name of a struct, or of a union's base; NULL if there is none. */
+const QapiMember *qapi_find_member(const QapiType *type, const char *name);
+
+/* One value of JSON, with the limits of qapi_object_from_json_text(). */
+JsonNode *qapi_json_parse(const char *text, gssize len, GError **errp);
+
 /* The tree of strings that the above is read from. */
 JsonNode *qapi_keyval_parse(const char *keyval, const char *implied_key, GError **errp);
 

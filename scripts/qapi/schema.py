@@ -8,7 +8,7 @@ from .parser import Parser
 
 _TYPE_NAME = re.compile(r'[A-Z][A-Za-z0-9]*$')
 _MEMBER_NAME = re.compile(r'[a-z][a-z0-9]*(-[a-z0-9]+)*$')
-_VALUE_NAME = re.compile(r'[a-z0-9][a-z0-9]*([-.][a-z0-9]+)*$')
+_VALUE_NAME = re.compile(r'[a-z0-9][a-z0-9]*([-._][a-z0-9]+)*$')
 
 _KEYS = {
     'enum': ({'enum', 'data'}, set()),
