@@ -87,10 +87,52 @@ static bool expand_names(JsonObject *node, GError **errp)
     return true;
 }
 
+/* A string of JSON in place of one between single quotes, which *text is moved past. */
+static void take_single_quoted(const char **text, GString *out)
+{
+    const char *p = *text + 1;
+
+    g_string_append_c(out, '"');
+    for (; *p && *p != '\''; p++) {
+        if (*p == '"') {
+            g_string_append_c(out, '\\');
+        } else if (*p == '\\' && p[1] == '\'') {
+            p++;
+        } else if (*p == '\\' && p[1]) {
+            g_string_append_c(out, *p++);
+        }
+        g_string_append_c(out, *p);
+    }
+    g_string_append_c(out, '"');
+    *text = *p ? p + 1 : p;
+}
+
+/* Strings may be between single quotes, as they may for QEMU. */
+static char *single_quotes_to_double(const char *text)
+{
+    GString *out = g_string_new(NULL);
+    bool quoted = false;
+
+    while (*text) {
+        if (*text == '\'' && !quoted) {
+            take_single_quoted(&text, out);
+            continue;
+        }
+        if (*text == '\\' && text[1]) {
+            g_string_append_c(out, *text++);
+        } else if (*text == '"') {
+            quoted = !quoted;
+        }
+        g_string_append_c(out, *text++);
+    }
+    return g_string_free(out, FALSE);
+}
+
 JsonObject *describe_from_json(const char *text, GError **errp)
 {
     GError *error = NULL;
-    g_autoptr(JsonNode) root = qapi_json_parse(text, -1, &error);
+    g_autofree char *json = single_quotes_to_double(text);
+    g_autoptr(JsonNode) root = qapi_json_parse(json, -1, &error);
 
     if (!root) {
         g_propagate_prefixed_error(errp, error, "Could not parse the JSON options: ");
@@ -166,9 +208,14 @@ static bool take_filename(JsonObject *node, GError **errp)
         add_members(node, from);
         return expand_names(node, errp) && take_filename(node, errp);
     }
-    if (g_str_has_prefix(name, BLKDEBUG_PREFIX) &&
-        (!driver || strcmp(driver, "blkdebug") == 0)) {
+    bool is_blkdebug = driver && strcmp(driver, "blkdebug") == 0;
+    if (g_str_has_prefix(name, BLKDEBUG_PREFIX) && (!driver || is_blkdebug)) {
         return take_blkdebug_name(node, name, errp);
+    }
+    JsonObject *image = is_blkdebug ? child_object(node, "image") : NULL;
+    if (image && !json_object_has_member(image, "filename")) {
+        json_object_set_string_member(image, "filename", name);
+        json_object_remove_member(node, "filename");
     }
     return true;
 }

@@ -25,6 +25,7 @@ typedef struct FileState {
     bool no_zero_range;         /* the filesystem has said so */
     bool no_punch_hole;
     bool no_seek_data;
+    bool no_locks;
     bool allocates_first;       /* space for large first writes is asked for beforehand */
     /* What SEEK_DATA and SEEK_HOLE last said: [extent_start, extent_end) is of one
      * kind.  Empty: not known. */
@@ -58,13 +59,8 @@ bool file_open_descriptor(const char *path, int open_flags, int *fd, struct stat
         return false;
     }
     if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode)) {
-        const char *kind = S_ISDIR(st->st_mode)    ? "directory"
-                           : S_ISFIFO(st->st_mode) ? "fifo"
-                           : S_ISCHR(st->st_mode)  ? "character device"
-                                                   : "special file";
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
-                    "'%s': is a %s; 'file' driver requires a regular file or a block "
-                    "device", path, kind);
+                    "'file' driver requires '%s' to be a regular file", path);
         return false;
     }
     return true;
@@ -138,6 +134,11 @@ static bool open_as_allowed(BlockDriverState *bs, int open_flags, struct stat *s
     return false;
 }
 
+static bool is_host_device(const BlockDriverState *bs)
+{
+    return strcmp(bdrv_format_name(bs), "host_device") == 0;
+}
+
 static int coroutine_fn file_co_open(BlockDriverState *bs, const BlockdevOptions *options,
                                      int flags, GError **errp)
 {
@@ -152,6 +153,14 @@ static int coroutine_fn file_co_open(BlockDriverState *bs, const BlockdevOptions
         return -EINVAL;
     }
     s->is_device = S_ISBLK(st.st_mode);
+    s->no_locks = options && options->u.file.has_locking &&
+                  options->u.file.locking == ON_OFF_AUTO_OFF;
+    if (is_host_device(bs) && !s->is_device) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "'host_device' driver requires '%s' to be either a character or block "
+                    "device", bs->filename);
+        return -EINVAL;
+    }
     bs->total_bytes = st.st_size;
     if (s->is_device && !file_device_length(s->fd, bs->filename, &bs->total_bytes, errp)) {
         return -EINVAL;
@@ -341,7 +350,7 @@ static bool file_set_permissions(BlockDriverState *bs, unsigned used, unsigned u
                                  GError **errp)
 {
     FileState *s = bs->opaque;
-    return file_lock(s->fd, bs->filename, used, unshared, errp);
+    return s->no_locks || file_lock(s->fd, bs->filename, used, unshared, errp);
 }
 
 static int coroutine_fn file_co_truncate(BlockDriverState *bs, int64_t length,
@@ -436,22 +445,32 @@ static bool file_has_zero_init(BlockDriverState *bs)
     return !s->is_device;
 }
 
+#define FILE_CALLBACKS                                                                \
+    .instance_size          = sizeof(FileState),                                      \
+    .bdrv_co_open           = file_co_open,                                           \
+    .bdrv_close             = file_close,                                             \
+    .bdrv_co_preadv         = file_co_preadv,                                         \
+    .bdrv_co_pwritev        = file_co_pwritev,                                        \
+    .bdrv_co_pwrite_zeroes  = file_co_pwrite_zeroes,                                  \
+    .bdrv_co_flush          = file_co_flush,                                          \
+    .bdrv_co_pdiscard       = file_co_pdiscard,                                       \
+    .bdrv_set_permissions   = file_set_permissions,                                   \
+    .bdrv_co_truncate       = file_co_truncate,                                       \
+    .bdrv_co_block_status   = file_co_block_status,                                   \
+    .bdrv_co_allocated_size = file_co_allocated_size,                                 \
+    .bdrv_has_zero_init     = file_has_zero_init
+
 static BlockDriver bdrv_file_driver = {
     .format_name            = "file",
     .is_protocol            = true,
-    .instance_size          = sizeof(FileState),
-    .bdrv_co_open           = file_co_open,
-    .bdrv_close             = file_close,
-    .bdrv_co_preadv         = file_co_preadv,
-    .bdrv_co_pwritev        = file_co_pwritev,
-    .bdrv_co_pwrite_zeroes  = file_co_pwrite_zeroes,
-    .bdrv_co_flush          = file_co_flush,
-    .bdrv_co_pdiscard       = file_co_pdiscard,
-    .bdrv_set_permissions   = file_set_permissions,
-    .bdrv_co_truncate       = file_co_truncate,
-    .bdrv_co_block_status   = file_co_block_status,
-    .bdrv_co_allocated_size = file_co_allocated_size,
-    .bdrv_has_zero_init     = file_has_zero_init,
+    FILE_CALLBACKS,
     .bdrv_co_create         = file_co_create,
 };
 block_init(bdrv_file_driver)
+
+static BlockDriver bdrv_host_device = {
+    .format_name            = "host_device",
+    .is_protocol            = true,
+    FILE_CALLBACKS,
+};
+block_init(bdrv_host_device)

@@ -33,7 +33,9 @@ static BlockDriverState *coroutine_fn co_open_by_driver(BlockDriverState *bs,
     return NULL;
 }
 
-static BlockDriverState *coroutine_fn co_open_file(const char *filename, int flags,
+static BlockDriverState *coroutine_fn co_open_file(const BlockDriver *drv,
+                                                   const char *filename,
+                                                   const BlockdevOptions *options, int flags,
                                                    GError **errp)
 {
     g_autofree char *path = filename_to_path(filename, errp);
@@ -41,8 +43,7 @@ static BlockDriverState *coroutine_fn co_open_file(const char *filename, int fla
     if (!path) {
         return NULL;
     }
-    return co_open_by_driver(bdrv_new_node(bdrv_find_driver("file"), path, flags, NULL),
-                             NULL, errp);
+    return co_open_by_driver(bdrv_new_node(drv, path, flags, NULL), options, errp);
 }
 
 /* Locks the host's file for what drv, on top of it, does to it. */
@@ -72,7 +73,7 @@ BlockDriverState *coroutine_fn bdrv_co_open_child(BlockDriverState *parent, cons
                                                   int flags, GError **errp)
 {
     g_autofree char *filename = filename_resolve(parent->filename, name);
-    g_autoptr(BlockDriverState) file = co_open_file(filename, flags, errp);
+    g_autoptr(BlockDriverState) file = co_open_file(bdrv_find_driver("file"), filename, NULL, flags, errp);
     return file && set_permissions(file, NULL, flags, errp) ? g_steal_pointer(&file) : NULL;
 }
 
@@ -243,7 +244,7 @@ static BlockDriverState *coroutine_fn co_open_layer(const char *filename, const 
     if (describe_is_special(filename)) {
         return co_open_incomplete(filename, format, NULL, &flags, errp);
     }
-    BlockDriverState *file = co_open_file(filename, flags, errp);
+    BlockDriverState *file = co_open_file(bdrv_find_driver("file"), filename, NULL, flags, errp);
     if (file && (flags & BDRV_O_PROTOCOL) && !set_permissions(file, NULL, flags, errp)) {
         g_clear_pointer(&file, bdrv_unref);
     }
@@ -283,6 +284,29 @@ static BlockdevOptions *options_backing(const BlockdevOptions *options)
     }
 }
 
+static int set_flag(int flags, int flag, bool given, bool value)
+{
+    return !given ? flags : value ? flags | flag : flags & ~flag;
+}
+
+/* The flags that every description can have. */
+static int add_flags(const BlockdevOptions *o, int flags)
+{
+    if (o->has_read_only && o->read_only) {
+        flags &= ~BDRV_O_RDWR;
+    }
+    flags = set_flag(flags, BDRV_O_AUTO_RDONLY, o->has_auto_read_only, o->auto_read_only);
+    flags = set_flag(flags, BDRV_O_FORCE_SHARE, o->has_force_share, o->force_share);
+    flags = set_flag(flags, BDRV_O_UNMAP, o->has_discard,
+                     o->discard == BLOCKDEV_DISCARD_OPTIONS_UNMAP ||
+                         o->discard == BLOCKDEV_DISCARD_OPTIONS_ON);
+    if (o->cache) {
+        flags = set_flag(flags, BDRV_O_NOCACHE, o->cache->has_direct, o->cache->direct);
+        flags = set_flag(flags, BDRV_O_NO_FLUSH, o->cache->has_no_flush, o->cache->no_flush);
+    }
+    return flags;
+}
+
 /* Over file, which it takes. */
 static BlockDriverState *coroutine_fn co_open_filter(const BlockDriver *drv,
                                                      BlockDriverState *file,
@@ -297,11 +321,12 @@ static BlockDriverState *coroutine_fn co_open_filter(const BlockDriver *drv,
 static BlockDriverState *coroutine_fn co_open_node(const BlockdevOptions *options, int flags,
                                                    GError **errp)
 {
-    if (options->has_read_only && options->read_only) {
-        flags &= ~BDRV_O_RDWR;
-    }
-    if (options->driver == BLOCKDEV_DRIVER_FILE) {
-        return co_open_file(options->u.file.filename, flags, errp);
+    flags = add_flags(options, flags);
+    if (options->driver == BLOCKDEV_DRIVER_FILE ||
+        options->driver == BLOCKDEV_DRIVER_HOST_DEVICE) {
+        const char *driver = qapi_enum_str(&qapi_type_blockdev_driver, options->driver);
+        return co_open_file(bdrv_find_driver(driver), options->u.file.filename, options, flags,
+                            errp);
     }
     const char *format = qapi_enum_str(&qapi_type_blockdev_driver, options->driver);
     const BlockDriver *drv = bdrv_find_driver(format);

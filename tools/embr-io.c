@@ -44,6 +44,7 @@ static bool take_options(const Options *o, const char *name, IoOpen *how)
         return false;
     }
     how->cache = (CacheMode){.flush = true, .writethrough = true};
+    how->unmap = true;
     if ((o->no_cache && !io_parse_cache("none", &how->cache)) ||
         (o->cache && !io_parse_cache(o->cache, &how->cache)) ||
         (o->discard && !io_parse_discard(o->discard, &how->unmap))) {

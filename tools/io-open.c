@@ -133,7 +133,7 @@ static bool take_value(IoOpen *how, int letter, const char *value)
 
 int coroutine_fn io_co_cmd_open(Io *io, int argc, char **argv)
 {
-    IoOpen how = {.cache = {.flush = true, .writethrough = true}};
+    IoOpen how = {.cache = {.flush = true, .writethrough = true}, .unmap = true};
     int c;
 
     if (io->bs) {
