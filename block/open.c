@@ -138,6 +138,10 @@ static const BlockDriver *coroutine_fn co_choose_driver(BlockDriverState *file,
                     file->filename, format);
         return NULL;
     }
+    if (format && g_str_equal(format, "raw")) {
+        /* Any content is: there is nothing to look at. */
+        return drv;
+    }
     g_autofree Probe *probe = co_read_probe(file, errp);
     if (!probe) {
         return NULL;

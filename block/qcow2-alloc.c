@@ -348,6 +348,7 @@ int64_t coroutine_fn qcow2_co_alloc(BlockDriverState *bs, uint64_t clusters)
     Qcow2Writer *w = s->writer;
     uint64_t first;
 
+    bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_CLUSTER_ALLOC);
     co_mutex_lock(&w->alloc_lock);
     int ret = qcow2_co_find_free(bs, clusters, w->free_hint, 0, 0, &first);
     if (ret >= 0) {
@@ -416,6 +417,7 @@ int coroutine_fn qcow2_co_alloc_bytes(BlockDriverState *bs, const uint32_t *size
     int ret = 0;
     unsigned i;
 
+    bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_CLUSTER_ALLOC_BYTES);
     co_mutex_lock(&w->alloc_lock);
     for (i = 0; i < n && ret >= 0; i++) {
         ret = co_place_bytes(bs, sizes[i], &offsets[i]);

@@ -5,6 +5,8 @@
 #include "qcow2.h"
 
 struct Qcow2Cache {
+    BlkdebugEvent load_event;
+    BlkdebugEvent update_event;
     size_t slice_bytes;
     size_t max_slices;
     GHashTable *slices;             /* &slice->offset -> slice */
@@ -12,11 +14,14 @@ struct Qcow2Cache {
     GQueue dirty;
 };
 
-Qcow2Cache *qcow2_cache_new(size_t slice_bytes, uint64_t max_bytes)
+Qcow2Cache *qcow2_cache_new(size_t slice_bytes, uint64_t max_bytes, BlkdebugEvent load,
+                            BlkdebugEvent update)
 {
     Qcow2Cache *cache = g_new0(Qcow2Cache, 1);
     cache->slice_bytes = slice_bytes;
     cache->max_slices = MAX(2, max_bytes / slice_bytes);
+    cache->load_event = load;
+    cache->update_event = update;
     cache->slices = g_hash_table_new(g_int64_hash, g_int64_equal);
     g_queue_init(&cache->clean);
     g_queue_init(&cache->dirty);
@@ -126,6 +131,7 @@ int coroutine_fn qcow2_cache_co_get(Qcow2Cache *cache, BlockDriverState *file,
     } else {
         slice = add_slice(cache, offset, false);
         slice->loading = true;
+        bdrv_co_debug_event(file, cache->load_event);
         slice->ret = bdrv_co_pread(file, offset, cache->slice_bytes, slice->data, 0);
         slice->loading = false;
         if (slice->ret < 0 && !slice->dropped) {
@@ -239,6 +245,7 @@ static int coroutine_fn co_write_run(const Qcow2Cache *cache, BlockDriverState *
         iovector_add(&iov, copy->data, cache->slice_bytes);
         next += cache->slice_bytes;
     }
+    bdrv_co_debug_event(file, cache->update_event);
     return bdrv_co_pwritev(file, first->slice->offset, iov.size, &iov, 0, 0);
 }
 

@@ -88,6 +88,7 @@ static int coroutine_fn co_write_l1(BlockDriverState *bs, const GArray *sectors)
     for (unsigned i = 0; i < sectors->len && ret >= 0; i++) {
         const L1Sector *sector = &g_array_index(sectors, L1Sector, i);
         uint64_t offset = sector->index * SECTOR_BYTES;
+        bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_L1_UPDATE);
         ret = bdrv_co_pwrite(bs->file, s->header.l1_table_offset + offset,
                              MIN(SECTOR_BYTES, bytes - offset), sector->data, 0);
     }

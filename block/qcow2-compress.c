@@ -100,6 +100,7 @@ static int coroutine_fn co_write_pieces(const Batch *b, unsigned first, unsigned
             iovector_add(&iov, b->out + (size_t)i * s->cluster_bytes, b->sizes[i]);
             next += b->sizes[i];
         }
+        bdrv_co_debug_event(b->bs->file, BLKDEBUG_EVENT_WRITE_COMPRESSED);
         ret = bdrv_co_pwritev(b->bs->file, start, iov.size, &iov, 0, 0);
     }
     s->writer->unflushed = true;

@@ -148,6 +148,7 @@ static int coroutine_fn inflate_run(BlockDriverState *bs, const Qcow2CompressedR
 
     co_semaphore_acquire(&s->compressed->jobs, 1);
     g_autofree uint8_t *in = g_malloc(end - begin);
+    bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_READ_COMPRESSED);
     int ret = bdrv_co_pread(bs->file, begin, end - begin, in, BDRV_REQ_NONE);
     if (ret >= 0) {
         InflateJob job = {

@@ -36,6 +36,7 @@ static int coroutine_fn read_unallocated(const ReadTask *task)
     if (from_backing == 0) {
         return 0;
     }
+    bdrv_co_debug_event(task->bs->file, BLKDEBUG_EVENT_READ_BACKING_AIO);
     return bdrv_co_preadv(backing, task->offset, from_backing, task->iov, task->iov_offset,
                           BDRV_REQ_NONE);
 }
@@ -55,6 +56,7 @@ static int coroutine_fn read_data(const ReadTask *task)
     if (stored == 0) {
         return 0;
     }
+    bdrv_co_debug_event(task->bs->file, BLKDEBUG_EVENT_READ_AIO);
     return bdrv_co_preadv(node, host, stored, task->iov, task->iov_offset, BDRV_REQ_NONE);
 }
 

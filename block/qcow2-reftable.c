@@ -104,6 +104,7 @@ static int coroutine_fn co_write_new_blocks(BlockDriverState *bs, const NewTable
         for (uint64_t c = MAX(begin, t->first); c < MIN(begin + per_block, end); c++) {
             qcow2_refcount_store(block, s->header.refcount_order, c - begin, 1);
         }
+        bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_REFBLOCK_ALLOC_WRITE_BLOCKS);
         ret = bdrv_co_pwrite(bs->file,
                              (t->first + t->table_clusters + i) << s->header.cluster_bits,
                              s->cluster_bytes, block, 0);
@@ -121,6 +122,7 @@ static int coroutine_fn co_write_new_table(BlockDriverState *bs, const NewTable 
     for (uint64_t i = 0; i < bytes / 8; i++) {
         be64_store(buf + i * 8, table[i]);
     }
+    bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_REFBLOCK_ALLOC_WRITE_TABLE);
     return bdrv_co_pwrite(bs->file, t->first << s->header.cluster_bits, bytes, buf, 0);
 }
 
@@ -291,6 +293,7 @@ static int coroutine_fn co_write_sectors(BlockDriverState *bs, const GArray *sec
 
     for (unsigned i = 0; i < sectors->len && ret >= 0; i++) {
         const TableSector *sector = &g_array_index(sectors, TableSector, i);
+        bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_REFBLOCK_ALLOC_HOOKUP);
         ret = bdrv_co_pwrite(bs->file, sector->offset, SECTOR_BYTES, sector->data, 0);
     }
     return ret;

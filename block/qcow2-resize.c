@@ -31,6 +31,7 @@ static int coroutine_fn co_write_new_l1(BlockDriverState *bs, uint64_t offset,
     for (uint64_t i = 0; i < MIN(entries, s->l1_size); i++) {
         be64_store(buf + i * 8, s->l1_table[i]);
     }
+    bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_L1_GROW_WRITE_TABLE);
     int ret = bdrv_co_pwrite(bs->file, offset, entries * 8, buf, BDRV_REQ_NONE);
     s->writer->unflushed = true;
     return ret < 0 ? ret : qcow2_co_write_refcounts(bs);

@@ -17,6 +17,7 @@ static int coroutine_fn co_copy_slice(BlockDriverState *bs, uint64_t from, Qcow2
     Qcow2State *s = bs->opaque;
     Qcow2Slice *slice;
 
+    bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_L2_ALLOC_COW_READ);
     int ret = qcow2_cache_co_get(s->l2_cache, bs->file, from, &slice);
     if (ret >= 0) {
         memcpy(to->data, slice->data, qcow2_cache_slice_bytes(s->l2_cache));
@@ -52,6 +53,7 @@ static int coroutine_fn co_replace_table(BlockDriverState *bs, uint64_t l1_index
     if (ret < 0) {
         return ret;
     }
+    bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_L2_ALLOC_WRITE);
     int64_t offset = qcow2_co_alloc(bs, 1);
     if (offset < 0) {
         return offset;

@@ -38,6 +38,7 @@ static int coroutine_fn co_write_in_place(const Write *r, uint64_t pos,
         return qcow2_refuse(bs, "data of guest offset 0x%" PRIx64 " is at host offset 0x%"
                             PRIx64 ", where the %s is", pos, extent->host_offset, what);
     }
+    bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_WRITE_AIO);
     int ret = bdrv_co_pwritev(qcow2_data_node(bs), extent->host_offset, extent->bytes, r->iov,
                               iov_at(r, pos), r->flags & ~BDRV_REQ_FIRST_WRITE);
     s->writer->unflushed = true;
@@ -119,6 +120,7 @@ static int coroutine_fn co_read_around(BlockDriverState *bs, uint64_t start, uin
         return 0;
     }
     iovector_init_buf(&iov, buf, disk_end - start);
+    bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_COW_READ);
     return qcow2_co_preadv(bs, start, disk_end - start, &iov, 0, BDRV_REQ_NONE);
 }
 
@@ -133,6 +135,10 @@ static int coroutine_fn co_write_to_host(const Write *r, const Alloc *a, const I
     if (host >= (uint64_t)bdrv_length(node)) {
         flags |= BDRV_REQ_FIRST_WRITE;
     }
+    if (a->cow_start < a->start || a->end < a->cow_end) {
+        bdrv_co_debug_event(r->bs->file, BLKDEBUG_EVENT_COW_WRITE);
+    }
+    bdrv_co_debug_event(r->bs->file, BLKDEBUG_EVENT_WRITE_AIO);
     int ret = bdrv_co_pwritev(node, host, bytes, iov, iov_offset, flags);
     s->writer->unflushed = true;
     return ret;

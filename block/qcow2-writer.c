@@ -246,7 +246,8 @@ static Qcow2Writer *new_writer(const Qcow2State *s)
     co_queue_init(&w->range_waiters);
     co_queue_init(&w->reader_waiters);
     w->block_bits = s->header.cluster_bits + 3 - s->header.refcount_order;
-    w->refcounts = qcow2_cache_new(slice, REFCOUNT_CACHE_BYTES);
+    w->refcounts = qcow2_cache_new(slice, REFCOUNT_CACHE_BYTES, BLKDEBUG_EVENT_REFBLOCK_LOAD,
+                                   BLKDEBUG_EVENT_REFBLOCK_UPDATE_PART);
     w->tables = g_hash_table_new(NULL, NULL);
     w->frees = g_array_new(FALSE, FALSE, sizeof(Qcow2Free));
     w->l1_dirty = g_new0(bool, div_round_up((uint64_t)s->l1_size * 8, SECTOR_BYTES) + 1);

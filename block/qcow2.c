@@ -124,7 +124,8 @@ static void make_caches(BlockDriverState *bs, const BlockdevOptionsQcow2 *option
                                                            : L2_CACHE_DEFAULT_BYTES;
 
     s->l2_cache = qcow2_cache_new(MIN(s->cluster_bytes, L2_SLICE_BYTES),
-                                     MIN(bytes, whole_disk));
+                                     MIN(bytes, whole_disk), BLKDEBUG_EVENT_L2_LOAD,
+                                     BLKDEBUG_EVENT_L2_UPDATE);
     s->compressed = qcow2_compressed_cache_new(s->cluster_bytes);
 }
 

@@ -153,8 +153,10 @@ typedef struct Qcow2SliceCopy {
     uint8_t data[];
 } Qcow2SliceCopy;
 
-/* max_bytes: of all slices together. */
-Qcow2Cache *qcow2_cache_new(size_t slice_bytes, uint64_t max_bytes);
+/* max_bytes: of all slices together; load, update: what reads and writes of them are for
+ * blkdebug. */
+Qcow2Cache *qcow2_cache_new(size_t slice_bytes, uint64_t max_bytes, BlkdebugEvent load,
+                            BlkdebugEvent update);
 void qcow2_cache_free(Qcow2Cache *cache);
 /* Forgets all, dirty ones too. */
 void qcow2_cache_clear(Qcow2Cache *cache);

@@ -58,6 +58,8 @@ static int coroutine_fn raw_co_preadv(BlockDriverState *bs, int64_t offset, int6
                                       BdrvRequestFlags flags)
 {
     RawState *s = bs->opaque;
+
+    bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_READ_AIO);
     return bdrv_co_preadv(bs->file, s->offset + offset, bytes, iov, iov_offset, flags);
 }
 
@@ -66,6 +68,8 @@ static int coroutine_fn raw_co_pwritev(BlockDriverState *bs, int64_t offset, int
                                        BdrvRequestFlags flags)
 {
     RawState *s = bs->opaque;
+
+    bdrv_co_debug_event(bs->file, BLKDEBUG_EVENT_WRITE_AIO);
     return bdrv_co_pwritev(bs->file, s->offset + offset, bytes, iov, iov_offset, flags);
 }
 

@@ -103,7 +103,7 @@ refused 'the target has 1048576 bytes, the source 41943040' -n top.qcow2 \
     "$(truncate -s 1M small.raw; echo small.raw)"
 refused "Unknown protocol 'nbd'" top.qcow2 nbd:localhost
 mkfifo fifo
-refused "'fifo': is a fifo" top.qcow2 fifo
+refused "'file' driver requires 'fifo' to be a regular file" top.qcow2 fifo
 
 # The source, and whatever it reads, is no target.
 ln -s base.raw link.raw
