@@ -1,5 +1,4 @@
 /* The decompressors, with a context per thread that is used over and over. */
-#include <isa-l/igzip_lib.h>
 #include <zstd.h>
 #include "embr-config.h"
 #ifdef CONFIG_LZ4
@@ -11,32 +10,10 @@
 #ifdef CONFIG_LZO
 #include <lzo/lzo1x.h>
 #endif
+#include "fs/zlib-block.h"
 #include "squashfs.h"
 
 typedef ssize_t UnpackFunc(const void *in, size_t in_bytes, void *out, size_t out_max);
-
-static GPrivate inflate_context = G_PRIVATE_INIT(g_free);
-
-static ssize_t unpack_zlib(const void *in, size_t in_bytes, void *out, size_t out_max)
-{
-    struct inflate_state *state = g_private_get(&inflate_context);
-
-    if (!state) {
-        state = g_new(struct inflate_state, 1);
-        g_private_set(&inflate_context, state);
-    }
-    isal_inflate_init(state);
-    state->crc_flag = ISAL_ZLIB;
-    state->next_in = (uint8_t *)in;
-    state->avail_in = in_bytes;
-    state->next_out = out;
-    state->avail_out = out_max;
-    if (isal_inflate_stateless(state) != ISAL_DECOMP_OK ||
-        state->block_state != ISAL_BLOCK_FINISH) {
-        return -1;
-    }
-    return state->total_out;
-}
 
 static void free_zstd(gpointer context)
 {
@@ -139,7 +116,7 @@ static const struct {
     const char *name;
     UnpackFunc *unpack;                 /* NULL: not built in */
 } codecs[] = {
-    [SQUASHFS_ZLIB] = {"gzip", unpack_zlib},
+    [SQUASHFS_ZLIB] = {"gzip", zlib_block_unpack},
 #ifdef CONFIG_LZMA
     [SQUASHFS_LZMA] = {"lzma", unpack_lzma},
     [SQUASHFS_XZ] = {"xz", unpack_xz},
