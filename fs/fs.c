@@ -229,17 +229,22 @@ bool coroutine_fn fs_co_readdir(Filesystem *fs, FsIno dir, FsDirBatch *batch, GE
     return true;
 }
 
+/* Damage that what is not damaged can be told apart from does not hide names behind it. */
 static bool coroutine_fn search_directory(Filesystem *fs, FsIno dir, const char *name,
                                           size_t name_len, FsIno *ino, GError **errp)
 {
     g_auto(FsDirBatch) batch = {0};
+    g_autoptr(GError) damage = NULL;
     uint64_t seen = 0;
 
     fs_dir_batch_init(&batch);
     while (!batch.eof) {
+        uint64_t cursor = batch.cursor;
+
         fs_dir_batch_drop_entries(&batch);
-        if (!fs_co_readdir(fs, dir, &batch, errp)) {
-            return false;
+        if (!fs_co_readdir(fs, dir, &batch, damage ? NULL : &damage) &&
+            batch.cursor == cursor) {
+            break;
         }
         for (guint i = 0; i < batch.entries->len; i++) {
             const FsDirEntry *entry = &g_array_index(batch.entries, FsDirEntry, i);
@@ -256,6 +261,10 @@ static bool coroutine_fn search_directory(Filesystem *fs, FsIno dir, const char 
                         blk_name(fs->blk), dir, FS_LOOKUP_MAX_ENTRIES);
             return false;
         }
+    }
+    if (damage) {
+        g_propagate_error(errp, g_steal_pointer(&damage));
+        return false;
     }
     g_set_error(errp, EMBR_ERROR, EMBR_ERROR_NOT_FOUND,
                 "%s: no '%.*s' in directory inode %" PRIu64, blk_name(fs->blk),
