@@ -116,7 +116,8 @@ static gint compare_offsets(gconstpointer a, gconstpointer b)
     return (ea->offset > eb->offset) - (ea->offset < eb->offset);
 }
 
-/* An extended partition is expected to lie over its logical ones. */
+/* An extended partition is expected to lie over its logical ones, and one that begins with the
+ * table itself, as of hybrid CDs, over all others. */
 static void warn_of_overlaps(BlockBackend *disk, VolumeTable *table, const GArray *entries)
 {
     g_autoptr(GPtrArray) sorted = g_ptr_array_new();
@@ -125,7 +126,7 @@ static void warn_of_overlaps(BlockBackend *disk, VolumeTable *table, const GArra
     for (guint i = 0; i < entries->len; i++) {
         PartitionEntry *entry = &g_array_index(entries, PartitionEntry, i);
 
-        if (!entry->holds_others) {
+        if (!entry->holds_others && entry->offset) {
             g_ptr_array_add(sorted, entry);
         }
     }
@@ -267,6 +268,38 @@ static void add_whole_disk(BlockBackend *disk, VolumeTable *table)
     g_ptr_array_add(table->volumes, volume_new(disk, &whole));
 }
 
+static bool has_kind(const VolumeTable *table, const FsDriver *drv)
+{
+    for (guint i = 0; i < table->volumes->len; i++) {
+        const Volume *volume = g_ptr_array_index(table->volumes, i);
+
+        if (volume->fs_driver == drv) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A hybrid disk: the table is within a filesystem that spans the whole disk. Its
+ * partitions are parts of that, if none of them is meant to be the whole. */
+static void coroutine_fn co_add_hybrid(BlockBackend *disk, VolumeTable *table)
+{
+    g_auto(FsIdent) ident = {0};
+    const FsDriver *drv = fs_co_probe(disk, &ident);
+    PartitionEntry whole = {.size = blk_length(disk), .type = (char *)"none"};
+
+    if (!drv || !drv->spans_tables || has_kind(table, drv)) {
+        return;
+    }
+
+    Volume *volume = volume_new(disk, &whole);
+
+    g_free(volume->info->path);
+    volume->info->path = g_strdup("/disk");
+    co_recognise(volume);
+    g_ptr_array_add(table->volumes, volume);
+}
+
 VolumeTable *coroutine_fn volume_table_co_open(BlockBackend *disk, GError **errp)
 {
     g_autoptr(VolumeTable) table = part_table_co_read(disk, errp);
@@ -284,6 +317,7 @@ VolumeTable *coroutine_fn volume_table_co_open(BlockBackend *disk, GError **errp
             co_recognise(volume);
         }
     }
+    co_add_hybrid(disk, table);
     lvm_co_add_volumes(disk, table);
     return g_steal_pointer(&table);
 }

@@ -18,7 +18,7 @@ debian_build="gcc libc6-dev meson ninja-build pkg-config python3 libglib2.0-dev
 debian_test="valgrind clang ?libclang-rt-dev qemu-utils gdisk fdisk e2fsprogs dosfstools
     mtools attr acl mount util-linux diffutils tar zstd gzip sleuthkit git ?xfsprogs
     ?btrfs-progs ?cryptsetup-bin ?ntfs-3g ?exfatprogs ?exfat-fuse ?f2fs-tools ?squashfs-tools
-    ?genisoimage ?erofs-utils ?bcache-tools ?gcc-aarch64-linux-gnu
+    ?xorriso ?genisoimage ?erofs-utils ?bcache-tools ?gcc-aarch64-linux-gnu
     ?jfsutils ?reiserfsprogs ?reiser4progs ?gfs2-utils ?ocfs2-tools ?nilfs-tools ?udftools
     ?util-linux-extra ?genromfs ?mtd-utils ?apfsprogs
     ?libc6-dev-arm64-cross ?qemu-user ?lvm2 ?parted ?librsvg2-bin ?user-mode-linux ?kmod"
@@ -30,7 +30,7 @@ fedora_build="gcc meson ninja-build pkgconf-pkg-config python3 glib2-devel
 fedora_test="libasan libubsan libtsan valgrind valgrind-devel clang compiler-rt qemu-img
     gdisk util-linux e2fsprogs dosfstools mtools attr acl diffutils tar zstd gzip
     ?sleuthkit git ?xfsprogs ?btrfs-progs ?cryptsetup ?ntfsprogs ?exfatprogs ?f2fs-tools
-    ?squashfs-tools ?genisoimage ?erofs-utils ?bcache-tools ?lvm2 ?parted
+    ?squashfs-tools ?xorriso ?genisoimage ?erofs-utils ?bcache-tools ?lvm2 ?parted
     ?librsvg2-tools"
 fedora_demo="qemu-img util-linux e2fsprogs diffutils tar"
 
@@ -39,16 +39,16 @@ suse_build="gcc meson ninja pkgconf-pkg-config python3 glib2-devel json-glib-dev
     ?lzo-devel ?liblz4-devel ?xz-devel libsodium-devel check-devel"
 suse_test="valgrind valgrind-devel clang qemu-img ?qemu-tools gptfdisk util-linux e2fsprogs
     dosfstools mtools attr acl diffutils tar zstd gzip ?sleuthkit git ?xfsprogs
-    ?btrfsprogs ?cryptsetup ?ntfsprogs ?exfatprogs ?f2fs-tools ?squashfs ?mkisofs
-    ?erofs-utils ?bcache-tools ?lvm2 ?parted ?rsvg-convert"
+    ?btrfsprogs ?cryptsetup ?ntfsprogs ?exfatprogs ?f2fs-tools ?squashfs ?xorriso
+    ?mkisofs ?erofs-utils ?bcache-tools ?lvm2 ?parted ?rsvg-convert"
 suse_demo="qemu-img util-linux e2fsprogs diffutils tar"
 
 arch_build="gcc meson ninja pkgconf python glib2 glib2-devel json-glib liburing zlib zstd
     openssl xxhash isa-l ?lzo ?lz4 ?xz libsodium check"
 arch_test="valgrind clang compiler-rt qemu-img gptfdisk util-linux e2fsprogs dosfstools
     mtools attr acl diffutils tar zstd gzip ?sleuthkit git ?xfsprogs ?btrfs-progs
-    ?cryptsetup ?ntfs-3g ?exfatprogs ?f2fs-tools ?squashfs-tools ?cdrtools ?erofs-utils
-    ?bcache-tools ?aarch64-linux-gnu-gcc ?aarch64-linux-gnu-glibc ?qemu-user
+    ?cryptsetup ?ntfs-3g ?exfatprogs ?f2fs-tools ?squashfs-tools ?libisoburn ?cdrtools
+    ?erofs-utils ?bcache-tools ?aarch64-linux-gnu-gcc ?aarch64-linux-gnu-glibc ?qemu-user
     ?lvm2 ?parted ?librsvg"
 arch_demo="qemu-img util-linux e2fsprogs diffutils tar"
 }

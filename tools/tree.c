@@ -203,7 +203,7 @@ static bool coroutine_fn co_walk_volumes(TreeWalk *w, FsTree *tree, const FsNode
         } else if (group) {
             ok = co_visit_group(w, volume, &last_len, &last, errp) &&
                  (w->ops->stay || co_walk_volume(w, tree, volume, 2, errp));
-        } else if (volume->info->number) {
+        } else if (volume->info->path[1]) {
             ok = co_walk_volume(w, tree, volume, 1, errp);
         }
     }

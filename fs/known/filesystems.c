@@ -4,7 +4,6 @@
 enum {
     EXT_JOURNAL_DEVICE = 0x8,
     EXFS_BYTES = 512,
-    ISO_DESCRIPTOR = 0x8000,
     ROMFS_SUM_BYTES = 512,
     NILFS_BYTES = 1024,
     NILFS_CRC_SEED_OFFSET = 12,
@@ -195,20 +194,6 @@ static bool coroutine_fn check_mpool(KnownVolume *v, const Signature *s, uint64_
     return le32_load(sb + 62) == known_crc32c(sb, 62);
 }
 
-/* The UUID of a CD is the time when it was made. */
-static bool coroutine_fn check_iso9660(KnownVolume *v, const Signature *s, uint64_t offset,
-                                       const uint8_t *sb, FsIdent *ident)
-{
-    const char *t = (const char *)sb + 830;
-
-    if (!strncmp(t, "0000000000000000", 16) || buffer_is_zero(t, 16)) {
-        t = (const char *)sb + 813;
-    }
-    ident->uuid = g_strdup_printf("%.4s-%.2s-%.2s-%.2s-%.2s-%.2s-%.2s", t, t + 4, t + 6,
-                                  t + 8, t + 10, t + 12, t + 14);
-    return true;
-}
-
 #define REISERFS(at, text, edition)                                                    \
     {                                                                                  \
         "reiserfs", AT(at, 204), MAGIC(52, text), UUID(84), LABEL(100, 16),            \
@@ -274,8 +259,6 @@ static const Signature filesystems[] = {
     {"apfs", AT(0, 128), MAGIC(32, "NXSB"), UUID(72), CHECK(check_apfs)},
     {"zonefs", AT(0, 4096), MAGIC(0, "SFOZ"), LABEL(8, 32), UUID(40),
      CHECK(check_zonefs)},
-    {"iso9660", AT(ISO_DESCRIPTOR, 2048), MAGIC(0, "\1CD001"), LABEL(40, 32),
-     CHECK(check_iso9660)},
 };
 
 bool coroutine_fn known_co_filesystem(KnownVolume *v, FsIdent *ident)

@@ -389,19 +389,23 @@ static gint compare_groups(gconstpointer a, gconstpointer b)
     return order ? order : strcmp(ga->uuid, gb->uuid);
 }
 
-static bool reads_as_partition(const char *name)
+/* What is called so, or could be, as partitions and the whole of a hybrid disk are. */
+static bool reads_as_volume(const VolumeTable *table, const char *name)
 {
-    return name[0] == 'p' && name[1] &&
-           strspn(name + 1, "0123456789") == strlen(name + 1);
+    g_autofree char *path = g_strdup_printf("/%s", name);
+
+    return volume_table_find(table, path, strlen(path)) ||
+           (name[0] == 'p' && name[1] &&
+            strspn(name + 1, "0123456789") == strlen(name + 1));
 }
 
 /* Groups may be called what partitions are, or what another group is; no group's name
  * has '@' in it. */
-static char *folder_of(const GPtrArray *groups, guint i)
+static char *folder_of(const VolumeTable *table, const GPtrArray *groups, guint i)
 {
     const LvmGroup *group = g_ptr_array_index(groups, i);
     const char *name = group->section->name;
-    bool is_taken = reads_as_partition(name);
+    bool is_taken = reads_as_volume(table, name);
 
     for (guint k = i ? i - 1 : 1; k < MIN(i + 2, groups->len) && !is_taken; k++) {
         const LvmGroup *other = g_ptr_array_index(groups, k);
@@ -439,7 +443,7 @@ void coroutine_fn lvm_co_add_volumes(BlockBackend *disk, VolumeTable *table)
     }
     g_ptr_array_sort(groups, compare_groups);
     for (guint i = 0; i < groups->len; i++) {
-        g_autofree char *folder = folder_of(groups, i);
+        g_autofree char *folder = folder_of(table, groups, i);
 
         co_add_group(&s, g_ptr_array_index(groups, i), folder);
     }

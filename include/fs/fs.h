@@ -123,6 +123,8 @@ struct FsDriver {
     int priority;                       /* higher is asked first: containers before filesystems;
                                            see FS_PRIORITY_BY_COPIES */
     bool is_container;                  /* what holds other volumes (LVM, RAID, LUKS), or swap */
+    bool spans_tables;                  /* leaves a disk's first sectors to a partition table,
+                                           and may be there beside it */
     /* True: this is mine; ident is filled. Reads what it wants through blk;
      * a volume that cannot be read is not mine.  A driver without fs_co_open
      * only recognises. */

@@ -2,8 +2,8 @@
  * One name space over all volumes of a disk: "/p3/etc/os-release".
  *
  * Each partition is a top-level folder named pN after its number, each logical volume a
- * folder in that of its volume group ("/vg/root"); a disk that is one bare filesystem has
- * its root at "/".
+ * folder in that of its volume group ("/vg/root"); a filesystem that spans the partitions of
+ * a hybrid disk is "/disk"; a disk that is one bare filesystem has its root at "/".
  */
 #ifndef EMBR_FS_TREE_H
 #define EMBR_FS_TREE_H

@@ -31,6 +31,7 @@ typedef struct VolumeTable {
     uint64_t first_usable, last_usable;     /* sectors for partitions; 0: not told */
     uint32_t max_entries;                   /* partitions that there may be; 0: not told */
     GPtrArray *volumes;                     /* of Volume*: partitions in order of number,
+                                               then "/disk" if a filesystem spans them all,
                                                then logical volumes in order of path */
     GPtrArray *warnings;                    /* of char* */
 } VolumeTable;

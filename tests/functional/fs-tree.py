@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """fs-tree.py dump DIR: a mounted tree in the form that fs-dump prints.
 fs-tree.py compare DUMP DUMP [FIELD...]: both must say the same.  FIELDs are left out (all that begin so with * at the end);
-"dir:FIELD" is left out of directories, "path:NAME" means all of a file."""
+"dir:FIELD" is left out of directories, "path:NAME" means all of a file; with "fraction", times are
+of whole seconds."""
 import ctypes
 import errno
 import hashlib
@@ -108,7 +109,10 @@ def parse(file, skip):
             fields = {w.split('=', 1)[0]: w.split('=', 1)[-1] for w in words[1:]}
             is_dir = fields.get('mode', '').startswith('4')
             for name in skip:
-                if name.endswith('*'):
+                if name == 'fraction':
+                    fields.update((k, fields[k].split('.')[0] + '.0')
+                                  for k in ('atime', 'mtime', 'ctime') if k in fields)
+                elif name.endswith('*'):
                     fields = {k: v for k, v in fields.items()
                               if not k.startswith(name[:-1])}
                 elif name.startswith('dir:'):
