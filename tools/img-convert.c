@@ -8,6 +8,7 @@
 #include "block/convert.h"
 #include "block/filename.h"
 #include "commands.h"
+#include "convert-bitmaps.h"
 #include "convert-target.h"
 #include "options.h"
 #include "report.h"
@@ -33,6 +34,8 @@ typedef struct ConvertCommand {
     bool no_create;
     bool progress;
     bool salvage;
+    bool bitmaps;
+    bool skip_broken_bitmaps;
     bool quiet;
 } ConvertCommand;
 
@@ -43,6 +46,9 @@ static bool coroutine_fn co_copy(const ConvertCommand *o, BlockBackend *src,
 
     if (!convert_co_copy(src, target, &o->copy, progress, &error)) {
         report_gerror(error);
+        return false;
+    }
+    if (o->bitmaps && !convert_co_copy_bitmaps(g_ptr_array_index(o->disks, 0), blk_bs(target))) {
         return false;
     }
     return image_co_finish(blk_bs(target));
@@ -183,7 +189,9 @@ static int coroutine_fn co_convert(void *opaque)
     g_autoptr(BlockBackend) src = co_open_sources(o);
     g_autoptr(Progress) progress = image_progress_new(o->progress);
 
-    if (!src || !check_backing(o)) {
+    if (!src || !check_backing(o) ||
+        (o->bitmaps && !convert_co_check_bitmaps(g_ptr_array_index(disks, 0), format,
+                                                 o->skip_broken_bitmaps))) {
         return EXIT_FAILURE;
     }
     int status = drv && drv->bdrv_co_ingest ? co_convert_ingest(o, drv, src, progress)
@@ -244,6 +252,8 @@ typedef struct Arguments {
     gboolean target_is_zero;
     gboolean no_create;
     gboolean salvage;
+    gboolean bitmaps;
+    gboolean skip_broken_bitmaps;
     gboolean append;
     gboolean out_of_order; /* as all targets are written anyway */
     gboolean progress;
@@ -364,12 +374,25 @@ static bool check_create_options(const Arguments *a, char **sources, const char 
     return true;
 }
 
+static bool check_bitmaps(const Arguments *a, char *const *sources)
+{
+    if (a->skip_broken_bitmaps && !a->bitmaps) {
+        report_error("Use of --skip-broken-bitmaps requires --bitmaps");
+        return false;
+    }
+    if (a->bitmaps && sources[1]) {
+        report_error("Copying bitmaps only possible with single source");
+        return false;
+    }
+    return true;
+}
+
 /* What the arguments ask for.  False: reported. */
 static bool to_command(Arguments *a, ConvertCommand *o)
 {
     uint64_t rate = 0;
 
-    if (!image_options_check(&a->image) || !check_target(a) ||
+    if (!check_bitmaps(a, o->sources) || !image_options_check(&a->image) || !check_target(a) ||
         !check_create_options(a, o->sources, o->create_options, &o->copy) ||
         !image_parse_cache(a->cache ? a->cache : "unsafe", 't', &o->cache) ||
         !parse_sparse(a->sparse, &o->copy.sparse_bytes) ||
@@ -390,6 +413,8 @@ static bool to_command(Arguments *a, ConvertCommand *o)
     o->no_create = a->no_create;
     o->progress = a->progress && !a->quiet;
     o->salvage = a->salvage;
+    o->bitmaps = a->bitmaps;
+    o->skip_broken_bitmaps = a->skip_broken_bitmaps;
     o->quiet = a->quiet;
     return true;
 }
@@ -441,6 +466,10 @@ int img_convert(int argc, char **argv)
          "Write into a target that is there already", NULL},
         {"append", 0, 0, G_OPTION_ARG_NONE, &a.append,
          "Add the image to the engram that is there", NULL},
+        {"bitmaps", 0, 0, G_OPTION_ARG_NONE, &a.bitmaps,
+         "Copy the persistent bitmaps, too", NULL},
+        {"skip-broken-bitmaps", 0, 0, G_OPTION_ARG_NONE, &a.skip_broken_bitmaps,
+         "But for those that are inconsistent", NULL},
         {"salvage", 0, 0, G_OPTION_ARG_NONE, &a.salvage,
          "Zeroes take the place of what cannot be read", NULL},
         {"target-is-zero", 0, 0, G_OPTION_ARG_NONE, &a.target_is_zero,

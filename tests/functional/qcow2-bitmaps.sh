@@ -104,6 +104,19 @@ expect_failure 1 "on bitmap good failed: Bitmap 'broken' is inconsistent" \
 expect_failure 1 "Bitmap 'broken' is inconsistent and cannot be used" "$EMBR_IMG" resize v.qcow2 20M
 is_dirty v.qcow2 good "$((128 * k))+$((192 * k)) $((9 * k * k))+$((k * k))"
 qemu-img info v.qcow2 | grep -q in-use || fail "the mark is gone"
+expect_failure 1 "Cannot copy inconsistent bitmap 'broken'" \
+    "$EMBR_IMG" convert --bitmaps -O qcow2 v.qcow2 copy.qcow2
+[ ! -e copy.qcow2 ] || fail "a target is left"
+"$EMBR_IMG" convert --bitmaps --skip-broken-bitmaps -O qcow2 v.qcow2 copy.qcow2 2>log
+grep -q "Skipping inconsistent bitmap 'broken'" log || fail "not named"
+is_dirty copy.qcow2 good "$((128 * k))+$((192 * k)) $((9 * k * k))+$((k * k))"
+sound copy.qcow2 "convert --bitmaps"
+expect_failure 1 'Source lacks bitmap support' \
+    "$EMBR_IMG" convert --bitmaps -f raw -O qcow2 in.raw no.qcow2
+expect_failure 1 "'raw' does not support bitmaps" \
+    "$EMBR_IMG" convert --bitmaps -O raw v.qcow2 no.raw
+expect_failure 1 'requires --bitmaps' \
+    "$EMBR_IMG" convert --skip-broken-bitmaps -O qcow2 v.qcow2 no.qcow2
 "$EMBR_IMG" bitmap --remove v.qcow2 broken
 sound v.qcow2 "removed a broken one"
 
