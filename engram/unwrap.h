@@ -26,7 +26,9 @@ bool unwrap_is_worth_a_try(const uint8_t *head, size_t bytes);
 /*
  * Makes counts those of what is inside a file of size bytes, of which data holds the
  * first MIN(size, UNWRAP_INPUT_MAX).  False: it is no compressed stream or has nothing
- * inside; counts hold nothing of use then.  For any thread; takes some 10 ms at most.
+ * inside; counts hold nothing of use then.  For any thread.  Takes some 40 ms at most for
+ * what is usual; what is nothing but empty blocks takes 0.1 us for each byte of data, and
+ * so 2 s at most.
  */
 bool unwrap_content(const uint8_t *data, uint64_t size, VectorCounts *counts);
 
