@@ -91,7 +91,7 @@ static int parse_width(Amend *a, GError **errp)
     if (a->version >= 3 || a->order == DEFAULT_REFCOUNT_ORDER) {
         return 0;
     }
-    return a->o->compat && s->header.version >= 3
+    return !a->o->has_refcount_bits
                ? refuse(errp, "compat=0.10 requires refcount_bits=16")
                : refuse(errp, "Refcount widths other than 16 bits require compatibility level "
                         "1.1 or above (use compat=1.1 or greater)");

@@ -79,7 +79,7 @@ refuse 'Unknown compatibility level 0.42' compat=0.42
 refuse 'Refcount width must be a power of two' refcount_bits=7
 refuse 'Cannot decrease refcount entry width to 1 bits: Cluster at offset 0x.* has a refcount of 2' \
     refcount_bits=1
-refuse 'compat=0.10 requires refcount_bits=16' compat=0.10,refcount_bits=8
+refuse 'Refcount widths other than 16 bits require' compat=0.10,refcount_bits=8
 refuse 'Cannot amend the backing file' backing_file=base.raw
 refuse 'data-file can only be set' data_file=d
 refuse 'data-file-raw cannot be set' data_file_raw=on
@@ -89,5 +89,8 @@ expect_failure 1 "Format driver 'raw' does not support option amendment" \
     "$EMBR_IMG" amend -f raw -o size=1M base.raw
 expect_failure 1 'Must specify options' "$EMBR_IMG" amend t.qcow2
 cmp t.qcow2 before.qcow2 >/dev/null || sound t.qcow2 before.qcow2 refused
+"$EMBR_IMG" amend -o refcount_bits=8 t.qcow2
+refuse 'compat=0.10 requires refcount_bits=16' compat=0.10
+"$EMBR_IMG" amend -o refcount_bits=16 t.qcow2
 "$EMBR_IMG" resize -q t.qcow2 2M
 refuse 'Internal snapshots prevent downgrade' compat=0.10
