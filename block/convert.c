@@ -101,7 +101,8 @@ static int coroutine_fn co_status(Convert *c, int64_t offset, int64_t *n)
     if (offset < o->backing_end) {
         bytes = MIN(bytes, o->backing_end - offset);
     }
-    int ret = bdrv_co_block_status(blk_bs(c->src), offset, bytes, n, NULL, NULL);
+    int ret = bdrv_co_block_status_above(blk_bs(c->src), o->below, offset, bytes, n, NULL,
+                                         NULL, NULL);
     if (ret < 0) {
         return ret;
     }

@@ -14,6 +14,17 @@ enum {
 static BlockDriverState *coroutine_fn co_open_node(const BlockdevOptions *options, int flags,
                                                    GError **errp);
 
+/* Of the backing image of what is opened with flags. */
+static int backing_flags(int flags)
+{
+    int depth = flags >> BDRV_O_DEPTH_SHIFT;
+    int kept = flags & (BDRV_O_NOCACHE | BDRV_O_FORCE_SHARE | BDRV_O_NO_IO | BDRV_O_NO_FLUSH |
+                        BDRV_O_UNMAP);
+
+    return kept | (depth == 1 ? BDRV_O_RDWR : 0) |
+           BDRV_O_RDWR_BELOW(depth > 1 ? depth - 1 : 0);
+}
+
 /* Lets the driver open bs.  On failure bs is gone. */
 static BlockDriverState *coroutine_fn co_open_by_driver(BlockDriverState *bs,
                                                         const BlockdevOptions *options,
@@ -350,7 +361,7 @@ static BlockDriverState *coroutine_fn co_open_node(const BlockdevOptions *option
     g_autoptr(BlockDriverState) bs = co_open_format(file, format, options, flags, errp);
     BlockdevOptions *backing = options_backing(options);
     if (bs && backing && !(flags & BDRV_O_NO_BACKING)) {
-        bs->backing = co_open_node(backing, flags & ~BDRV_O_RDWR, errp);
+        bs->backing = co_open_node(backing, backing_flags(flags), errp);
         if (!bs->backing) {
             return NULL;
         }
@@ -397,12 +408,13 @@ static bool coroutine_fn co_open_chain(BlockDriverState *top, int flags, GError 
 {
     g_autoptr(GHashTable) seen = g_hash_table_new_full(identity_hash, identity_equal,
                                                        g_free, NULL);
-    int backing_flags = flags & (BDRV_O_NOCACHE | BDRV_O_FORCE_SHARE | BDRV_O_NO_IO);
+    bool with_backing = !(flags & BDRV_O_NO_BACKING);
 
     note_layer(seen, top);
     for (unsigned depth = 1;; depth++) {
-        if (!top->backing && top->backing_filename && !(flags & BDRV_O_NO_BACKING)) {
-            top->backing = co_open_backing(top, backing_flags, errp);
+        flags = backing_flags(flags);
+        if (!top->backing && top->backing_filename && with_backing) {
+            top->backing = co_open_backing(top, flags, errp);
             if (!top->backing) {
                 return false;
             }

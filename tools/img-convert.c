@@ -63,6 +63,7 @@ static bool look_at_target(ConvertCommand *o, BlockDriverState *bs)
     }
     o->copy.target_is_zero =
         o->copy.target_is_zero || (!o->no_create && bdrv_has_zero_init(bs));
+    o->copy.below = o->copy.over_backing ? bdrv_backing(g_ptr_array_index(o->disks, 0)) : NULL;
     o->copy.backing_end = !o->no_create && bdrv_backing(bs) ? bdrv_length(bdrv_backing(bs))
                                                             : G_MAXINT64;
     return true;

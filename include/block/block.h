@@ -46,6 +46,11 @@ enum {
                                      the node is read-only (bdrv_is_read_only()) */
 };
 
+/* An open flag, too: of the backing images the n-th one down, 1 to BDRV_O_DEPTH_MAX, is opened
+ * for writing. */
+enum { BDRV_O_DEPTH_SHIFT = 16, BDRV_O_DEPTH_MAX = 4095 };
+#define BDRV_O_RDWR_BELOW(n) ((n) << BDRV_O_DEPTH_SHIFT)
+
 /* What bdrv_co_check() is to repair. */
 enum {
     BDRV_CHECK_FIX_LEAKS  = 1 << 0,

@@ -17,8 +17,9 @@ typedef struct ConvertOptions {
                                    written; 0: all data is written.  qemu-img's -S, default 4096.
                                    Targets with clusters: whole ones at least */
     bool compressed;            /* clusters are compressed: the target's driver can do that */
-    bool over_backing;          /* the target's backing image reads as what is below the source's
-                                   top layer: only what that layer has is copied */
+    bool over_backing;          /* the target reads as what is below the source's top layers:
+                                   only what those have is copied */
+    BlockDriverState *below;    /* then: the layer below them, no reference; NULL: all are */
     int64_t backing_end;        /* then: from there on the target reads as zeroes; G_MAXINT64
                                    if it is not known to */
     RateLimit *rate;            /* of data; NULL: none */
