@@ -16,6 +16,8 @@ typedef struct FrameWork {
     EngramFrameEntry entry;
     uint64_t number;                    /* in the directory */
     uint64_t units;
+    CachedObject *recalled;             /* NULL: it is no correction */
+    uint32_t recalled_bytes;
     /* Filled by the pool. */
     uint8_t *data;                      /* frame and chunk list as they are in the file */
     uint32_t chunks;
@@ -79,6 +81,17 @@ static void check_identities(FrameWork *work, const ChunkList *list, const uint8
     EVP_MD_CTX_free(ctx);
 }
 
+static bool decode_frame(const FrameWork *work, uint8_t *raw, GError **errp)
+{
+    const EngramRef *frame = &work->entry.frame;
+
+    if (work->recalled) {
+        return engram_object_decode_correction(work->data, frame, work->recalled->value,
+                                               work->recalled_bytes, raw, NULL, errp);
+    }
+    return engram_object_decode(work->data, frame, ENGRAM_OBJECT_FRAME, raw, NULL, errp);
+}
+
 /* In the thread pool. */
 static int verify_frame(void *opaque)
 {
@@ -90,7 +103,7 @@ static int verify_frame(void *opaque)
     GError *error = NULL;
     bool frame_ok = true;
 
-    if (!engram_object_decode(work->data, frame, ENGRAM_OBJECT_FRAME, raw, NULL, &error)) {
+    if (!decode_frame(work, raw, &error)) {
         note(work, g_steal_pointer(&error));
         frame_ok = false;
         work->bad = true;
@@ -131,6 +144,36 @@ static void add_bad_frame(Check *check, const EngramRef *frame)
     }
 }
 
+/* What the frame recalls, if it is a correction.  False: it is damaged. */
+static bool coroutine_fn co_recall(FrameWork *work, GError **errp)
+{
+    Check *check = work->check;
+    const EngramRef *frame = &work->entry.frame;
+    CheckCorrection correction = { .frame = *frame };
+    int ret = engram_file_recalled(check->file, work->data, frame, &correction.recalled,
+                                   errp);
+
+    if (ret <= 0) {
+        return ret == 0;
+    }
+    g_array_append_val(check->corrections, correction);
+    work->recalled_bytes = le32_get(correction.recalled.raw);
+    work->recalled = object_cache_co_get(check->recalled, &correction.recalled, errp);
+    if (!work->recalled) {
+        g_prefix_error(errp, "frame at offset 0x%" PRIx64 " cannot be recalled: ",
+                       le64_get(frame->offset));
+        return false;
+    }
+    if (!work->recalled->is_correction) {
+        return true;
+    }
+    g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                "frame at offset 0x%" PRIx64 " is a correction of one at offset 0x%" PRIx64
+                ", which is one itself",
+                le64_get(frame->offset), le64_get(correction.recalled.offset));
+    return false;
+}
+
 static void coroutine_fn co_verify_frame(void *opaque)
 {
     FrameWork *work = opaque;
@@ -146,6 +189,9 @@ static void coroutine_fn co_verify_frame(void *opaque)
                         le64_get(frame->offset));
         check_object_problem(check, frame, error);
         work->bad = true;
+    } else if (!co_recall(work, &error)) {
+        check_object_problem(check, frame, error);
+        work->bad = true;
     } else {
         work->errors = g_ptr_array_new();
         thread_pool_co_run(thread_pool_cpu(), verify_frame, work);
@@ -153,6 +199,9 @@ static void coroutine_fn co_verify_frame(void *opaque)
             check_problem(check, g_ptr_array_index(work->errors, i));
         }
         g_ptr_array_unref(work->errors);
+    }
+    if (work->recalled) {
+        object_cache_put(check->recalled, work->recalled);
     }
     if (work->bad) {
         add_bad_frame(check, frame);
@@ -260,38 +309,6 @@ void coroutine_fn check_co_frames(Check *check)
     }
 }
 
-/* All of the file's frames are in the directory: nothing to report that was not before. */
-static void coroutine_fn co_check_referred_page(Check *check, uint32_t page)
-{
-    const EngramRef *ref = &check->file->frame_pages[page];
-    uint64_t number = g_array_index(check->page_numbers, uint64_t, page);
-    GError *error = NULL;
-    CachedObject *object = NULL;
-
-    for (uint32_t i = 0; i < le32_get(ref->raw) / sizeof(EngramFrameEntry); i++) {
-        if (number + i >= check->referred->len || !check->referred->data[number + i]) {
-            continue;
-        }
-        object = object ?: object_cache_co_get(check->pages, ref, &error);
-        if (!object) {
-            check_object_problem(check, ref, error);
-            return;
-        }
-        co_start_frame(check, (const EngramFrameEntry *)object->value + i, number + i);
-    }
-    if (object) {
-        object_cache_put(check->pages, object);
-    }
-}
-
-void coroutine_fn check_co_referred_frames(Check *check)
-{
-    for (guint i = 0; i < check->page_numbers->len; i++) {
-        co_check_referred_page(check, i);
-    }
-    check_co_wait_all(check);
-}
-
 /* The directory's entry for the frame at offset, and its number; false if it has none. */
 static bool coroutine_fn co_find_entry(Check *check, uint64_t offset,
                                        EngramFrameEntry *entry, uint64_t *number)
@@ -335,6 +352,61 @@ static bool coroutine_fn co_find_entry(Check *check, uint64_t offset,
     }
     object_cache_put(check->pages, page);
     return found;
+}
+
+/* What is recalled is in the directory, too, and so among what was checked. */
+void coroutine_fn check_co_corrections(Check *check)
+{
+    for (guint i = 0; i < check->corrections->len; i++) {
+        const CheckCorrection *c = &g_array_index(check->corrections, CheckCorrection, i);
+        EngramFrameEntry entry;
+        uint64_t number;
+
+        if (!co_find_entry(check, le64_get(c->recalled.offset), &entry, &number) ||
+            !engram_ref_equal(&entry.frame, &c->recalled)) {
+            if (!check->directory_damaged) {
+                check_corrupt(check, "frame at offset 0x%" PRIx64
+                              " is a correction of one at offset 0x%" PRIx64
+                              ", which is not as such in the frame directory",
+                              le64_get(c->frame.offset), le64_get(c->recalled.offset));
+            }
+        } else if (number < check->referred->len) {
+            check->referred->data[number] = true;
+        }
+    }
+    g_array_set_size(check->corrections, 0);
+}
+
+/* All of the file's frames are in the directory: nothing to report that was not before. */
+static void coroutine_fn co_check_referred_page(Check *check, uint32_t page)
+{
+    const EngramRef *ref = &check->file->frame_pages[page];
+    uint64_t number = g_array_index(check->page_numbers, uint64_t, page);
+    GError *error = NULL;
+    CachedObject *object = NULL;
+
+    for (uint32_t i = 0; i < le32_get(ref->raw) / sizeof(EngramFrameEntry); i++) {
+        if (number + i >= check->referred->len || !check->referred->data[number + i]) {
+            continue;
+        }
+        object = object ?: object_cache_co_get(check->pages, ref, &error);
+        if (!object) {
+            check_object_problem(check, ref, error);
+            return;
+        }
+        co_start_frame(check, (const EngramFrameEntry *)object->value + i, number + i);
+    }
+    if (object) {
+        object_cache_put(check->pages, object);
+    }
+}
+
+void coroutine_fn check_co_referred_frames(Check *check)
+{
+    for (guint i = 0; i < check->page_numbers->len; i++) {
+        co_check_referred_page(check, i);
+    }
+    check_co_wait_all(check);
 }
 
 CachedObject *coroutine_fn check_co_chunk_list(Check *check, const EngramRef *frame)

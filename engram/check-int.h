@@ -13,6 +13,11 @@
 #include "engram/chunk-list.h"
 #include "engram/object-cache.h"
 
+/* A frame that recalls another one. */
+typedef struct CheckCorrection {
+    EngramRef frame, recalled;
+} CheckCorrection;
+
 typedef struct Check {
     EngramFile *file;
     EngramCheckOptions options;
@@ -30,6 +35,8 @@ typedef struct Check {
     bool directory_damaged;
     ObjectCache *pages;
     ObjectCache *lists;             /* of ChunkList */
+    ObjectCache *recalled;          /* frames that corrections recall */
+    GArray *corrections;            /* of CheckCorrection */
     /* Work going on. */
     unsigned running, max_running;
     CoQueue changed;
@@ -60,6 +67,8 @@ void check_release(Check *check, uint64_t units);
 
 /* All frames that are not known: checksums, identities, totals. */
 void coroutine_fn check_co_frames(Check *check);
+/* The frames that corrections recall. */
+void coroutine_fn check_co_corrections(Check *check);
 /* The known ones that the images that were checked refer to. */
 void coroutine_fn check_co_referred_frames(Check *check);
 /* The chunk list of a frame of the directory, pinned in check->lists; NULL: reported. */

@@ -2,6 +2,7 @@
  * The check: slots, commit record, and keeping count.
  */
 #include "engram/check-int.h"
+#include "engram/recall-index.h"
 
 #include "qapi/qapi-visit.h"
 #include "util/error.h"
@@ -11,6 +12,7 @@ enum {
     WORK_BYTES       = 192 << 20,       /* of frames being verified */
     PAGES_BYTES      = 16 << 20,
     LISTS_BYTES      = 64 << 20,
+    RECALLED_BYTES   = 32 << 20,
     MAX_DAMAGED      = 1 << 16,
     MAX_PREVIOUS     = 1 << 20,
 };
@@ -220,6 +222,31 @@ static void coroutine_fn co_check_profiles(Check *check)
     }
 }
 
+static void ignore_features(uint32_t frame, const le32_t *features, uint32_t n,
+                            void *opaque)
+{
+}
+
+/* It is complete: what its features are is the encoder's choice. */
+static void coroutine_fn co_check_recall_index(Check *check)
+{
+    g_autoptr(GArray) pages = g_array_new(FALSE, FALSE, sizeof(EngramRef));
+    GError *error = NULL;
+
+    if (!recall_index_is_there(check->file)) {
+        return;
+    }
+    if (!recall_index_co_visit(check->file, ignore_features, NULL, pages, &error)) {
+        check_problem(check, error);
+        return;
+    }
+    check_co_padding(check, &check->file->commit.recall, ENGRAM_OBJECT_RECALL);
+    for (guint i = 0; i < pages->len; i++) {
+        check_co_padding(check, &g_array_index(pages, EngramRef, i),
+                         ENGRAM_OBJECT_FEATURES);
+    }
+}
+
 bool coroutine_fn engram_co_check(BlockDriverState *file, const EngramCheckOptions *options,
                                   EngramCheckReport *report, void *opaque,
                                   EngramCheckResult *result, GError **errp)
@@ -251,6 +278,9 @@ bool coroutine_fn engram_co_check(BlockDriverState *file, const EngramCheckOptio
     check.lists = object_cache_new(f, ENGRAM_OBJECT_CHUNKS, LISTS_BYTES,
                                    chunk_list_parse_cached,
                                    (GDestroyNotify)chunk_list_free, NULL);
+    check.recalled = object_cache_new(f, ENGRAM_OBJECT_FRAME, RECALLED_BYTES, NULL, g_free,
+                                      NULL);
+    check.corrections = g_array_new(FALSE, FALSE, sizeof(CheckCorrection));
     co_queue_init(&check.changed);
     co_semaphore_init(&check.memory, WORK_BYTES);
 
@@ -262,12 +292,16 @@ bool coroutine_fn engram_co_check(BlockDriverState *file, const EngramCheckOptio
         co_check_previous(&check);
     }
     co_check_profiles(&check);
+    co_check_recall_index(&check);
     check_co_frames(&check);
     check_co_images(&check);
+    check_co_corrections(&check);
     check_co_referred_frames(&check);
     progress_finish(check.options.progress);
 
     object_cache_free(check.lists);
+    object_cache_free(check.recalled);
+    g_array_unref(check.corrections);
     object_cache_free(check.pages);
     g_hash_table_destroy(check.bad_frames);
     g_array_unref(check.lost);

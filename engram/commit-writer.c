@@ -21,6 +21,10 @@ void commit_plan_init(CommitPlan *plan, const EngramFile *base)
         return;
     }
     plan->profiles = base->commit.profiles;
+    if (recall_index_is_there(base)) {
+        plan->recall = base->commit.recall;
+    }
+    plan->has_corrections = base->incompatible & ENGRAM_INCOMPAT_DELTA;
     plan->chunker = (ChunkerParams){
         .min_bytes = le32_get(base->commit.chunk_min),
         .average_bytes = le32_get(base->commit.chunk_avg),
@@ -47,23 +51,28 @@ static void make_uuid(uint8_t uuid[ENGRAM_UUID_BYTES])
     uuid[8] = (uuid[8] & 0x3f) | 0x80;
 }
 
-static void make_slot(EngramSlot *slot, const EngramFile *base, uint64_t sequence,
+static void make_slot(EngramSlot *slot, const CommitPlan *plan, uint64_t sequence,
                       const EngramRef *commit, uint64_t end)
 {
+    const EngramFile *base = plan->base;
+    uint64_t recall = engram_ref_is_none(&plan->recall) ? 0 : ENGRAM_AUTOCLEAR_RECALL;
+
     *slot = (EngramSlot){
         .version = le32_make(ENGRAM_VERSION),
         .header_bytes = le32_make(G_STRUCT_OFFSET(EngramSlot, reserved)),
         .sequence = le64_make(sequence),
         .commit = *commit,
         .end = le64_make(end),
-        .autoclear = le64_make(ENGRAM_AUTOCLEAR_VECTOR_INDEX),
+        .incompatible = le64_make(plan->has_corrections ? ENGRAM_INCOMPAT_DELTA : 0),
+        .autoclear = le64_make(ENGRAM_AUTOCLEAR_VECTOR_INDEX | recall),
     };
     memcpy(slot->magic, ENGRAM_MAGIC, ENGRAM_MAGIC_BYTES);
     if (base) {
-        slot->incompatible = le64_make(base->incompatible);
+        slot->incompatible =
+            le64_make(base->incompatible | le64_get(slot->incompatible));
         slot->compatible = le64_make(base->compatible);
         slot->autoclear =
-            le64_make(base->autoclear & ENGRAM_AUTOCLEAR_VECTOR_INDEX);
+            le64_make((base->autoclear & ENGRAM_AUTOCLEAR_VECTOR_INDEX) | recall);
         memcpy(slot->uuid, base->uuid, sizeof(slot->uuid));
     } else {
         make_uuid(slot->uuid);
@@ -82,6 +91,7 @@ bool coroutine_fn commit_co_write_record(ObjectWriter *out, const CommitPlan *pl
         .sequence = le64_make(sequence),
         .time_ns = le64_make((uint64_t)g_get_real_time() * 1000),
         .profiles = plan->profiles,
+        .recall = plan->recall,
         .chunk_min = le32_make(plan->chunker.min_bytes),
         .chunk_avg = le32_make(plan->chunker.average_bytes),
         .chunk_max = le32_make(plan->chunker.max_bytes),
@@ -106,7 +116,7 @@ bool coroutine_fn commit_co_write_record(ObjectWriter *out, const CommitPlan *pl
         !object_writer_co_flush(out, errp)) {
         return false;
     }
-    make_slot(slot, base, sequence, &ref, out->end);
+    make_slot(slot, plan, sequence, &ref, out->end);
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include "engram/chunker.h"
 #include "engram/file.h"
 #include "engram/object-writer.h"
+#include "engram/recall-index.h"
 
 /* What a commit is to say. */
 typedef struct CommitPlan {
@@ -17,6 +18,8 @@ typedef struct CommitPlan {
     uint64_t frames, chunks;        /* in all */
     GArray *images;                 /* of EngramCommitImage, all of them */
     GArray *frame_pages;            /* of EngramRef, all of them */
+    EngramRef recall;               /* recall index; none */
+    bool has_corrections;           /* among the frames */
 } CommitPlan;
 
 /* Everything that base has. */

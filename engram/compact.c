@@ -3,6 +3,7 @@
  */
 #include "engram/compact.h"
 
+#include "engram/compact-plan.h"
 #include "engram/manifest-copy.h"
 #include "engram/map-writer.h"
 #include "engram/object-cache.h"
@@ -14,8 +15,6 @@
 enum {
     LISTS_BYTES  = 64 << 20,            /* of chunk lists, to find identities in */
     RECORD_LEVEL = 3,
-    /* A frame of which less than this many of 8 parts is used is not kept. */
-    KEEP_EIGHTHS = 6,
 };
 
 typedef struct Compact {
@@ -28,6 +27,11 @@ typedef struct Compact {
     RecordSorter *uses;
     EngramUse use;                      /* the next one, if there is one */
     bool has_use;
+    CompactPlan *frame_plan;
+    uint64_t next_frame;                /* number in the old directory */
+    uint32_t *numbers;                  /* new ones of the frames that are kept; NONE */
+    RecallIndex *index;                 /* NULL: nothing is recalled */
+    GHashTable *features;               /* old number -> GBytes */
     ObjectCache *lists;
     GArray *used;                       /* of EngramFrameEntry, in order of offset */
     CommitPlan plan;
@@ -43,14 +47,12 @@ static bool next_use(Compact *c, GError **errp)
     return ret >= 0;
 }
 
-/* Marks the chunks of the frame that are used; *bytes: their length. */
-static bool mark_chunks(Compact *c, const ChunkList *list, uint8_t *used, uint64_t *bytes,
-                        GError **errp)
+/* Marks the chunks of the frame that are used. */
+static bool mark_chunks(Compact *c, const ChunkList *list, uint8_t *used, GError **errp)
 {
     uint64_t frame = le64_get(list->frame.offset);
     uint32_t i = 0;
 
-    *bytes = 0;
     while (c->has_use && c->use.frame == frame) {
         while (i < list->n && list->positions[i] < c->use.position) {
             i++;
@@ -63,10 +65,7 @@ static bool mark_chunks(Compact *c, const ChunkList *list, uint8_t *used, uint64
                         frame);
             return false;
         }
-        if (!used[i]) {
-            used[i] = true;
-            *bytes += list->positions[i + 1] - list->positions[i];
-        }
+        used[i] = true;
         if (!next_use(c, errp)) {
             return false;
         }
@@ -80,13 +79,25 @@ static void learn(Compact *c, const ChunkList *list, uint32_t i, CodebookPlace p
                          &place);
 }
 
-/* The frame as it is. */
-static bool coroutine_fn co_keep_frame(Compact *c, const ChunkList *list, GError **errp)
+/* The number here of the frame that the one of that number there corrects. */
+static uint32_t new_source(const Compact *c, uint64_t frame)
+{
+    uint32_t source = compact_plan_source(c->frame_plan, frame);
+
+    return source == FRAME_WRITER_NONE ? source : c->numbers[source];
+}
+
+/* The frame as it is; of a correction, so is what it corrects. */
+static bool coroutine_fn co_keep_frame(Compact *c, const ChunkList *list, uint64_t frame,
+                                       GError **errp)
 {
     uint64_t offset = le64_get(list->frame.offset);
     size_t span = engram_ref_span(&list->frame);
     g_autofree uint8_t *object = g_malloc0(span);
     EngramObjectInfo info;
+    GBytes *bytes = g_hash_table_lookup(c->features, GUINT_TO_POINTER((guint)frame));
+    size_t features_bytes = 0;
+    const le32_t *features = bytes ? g_bytes_get_data(bytes, &features_bytes) : NULL;
     uint32_t number;
     int ret = bdrv_co_pread(c->from->file, offset, span, object, 0);
 
@@ -97,9 +108,11 @@ static bool coroutine_fn co_keep_frame(Compact *c, const ChunkList *list, GError
     }
     if (!engram_object_parse_header(object, span, offset, &info, errp) ||
         !frame_writer_co_copy(c->frames, (const EngramObjectHeader *)object, list,
-                              &number, errp)) {
+                              new_source(c, frame), features,
+                              features_bytes / sizeof(*features), &number, errp)) {
         return false;
     }
+    c->numbers[frame] = number;
     for (uint32_t i = 0; i < list->n; i++) {
         learn(c, list, i, (CodebookPlace){ number, list->positions[i] });
     }
@@ -107,10 +120,39 @@ static bool coroutine_fn co_keep_frame(Compact *c, const ChunkList *list, GError
     return true;
 }
 
+/* A chunk of a frame that is not kept. */
+static bool coroutine_fn co_move_chunk(Compact *c, unsigned profile, uint32_t source,
+                                       const uint8_t *data, uint32_t length,
+                                       const uint8_t *digest, GError **errp)
+{
+    CodebookPlace place;
+    Sketch sketch;
+
+    if (codebook_find(c->codebook, digest, &place)) {
+        return true;
+    }
+    if (source != FRAME_WRITER_NONE) {
+        if (!frame_writer_co_reserve_correction(c->frames, profile, source, length, &place,
+                                                errp)) {
+            return false;
+        }
+    } else if (!frame_writer_co_reserve(c->frames, profile, length, &place, errp)) {
+        return false;
+    }
+    codebook_find_or_add(c->codebook, digest, &place);
+    frame_writer_append(c->frames, profile, data, length, digest);
+    if (c->index && source == FRAME_WRITER_NONE) {
+        sketch_chunk(chunker_kernels()[0], data, length, &sketch);
+        frame_writer_add_sketch(c->frames, &sketch);
+    }
+    return true;
+}
+
 /* What is used of the frame. */
-static bool coroutine_fn co_rewrite_frame(Compact *c, const ChunkList *list,
+static bool coroutine_fn co_rewrite_frame(Compact *c, const ChunkList *list, uint64_t frame,
                                           const uint8_t *used, GError **errp)
 {
+    uint32_t source = new_source(c, frame);
     EngramObjectInfo info;
     g_autofree uint8_t *raw = engram_file_co_load(c->from, &list->frame,
                                                   ENGRAM_OBJECT_FRAME, &info, errp);
@@ -128,17 +170,10 @@ static bool coroutine_fn co_rewrite_frame(Compact *c, const ChunkList *list,
     for (uint32_t i = 0; i < list->n; i++) {
         uint32_t length = list->positions[i + 1] - list->positions[i];
         const uint8_t *digest = list->digests + (size_t)i * ENGRAM_DIGEST_BYTES;
-        CodebookPlace place;
 
-        if (!used[i]) {
-            continue;
-        }
-        if (!frame_writer_co_reserve(c->frames, info.profile, length, &place, errp)) {
+        if (used[i] && !co_move_chunk(c, info.profile, source, raw + list->positions[i],
+                                      length, digest, errp)) {
             return false;
-        }
-        if (!codebook_find_or_add(c->codebook, digest, &place)) {
-            frame_writer_append(c->frames, info.profile, raw + list->positions[i], length,
-                                digest);
         }
     }
     c->result->rewritten++;
@@ -148,11 +183,13 @@ static bool coroutine_fn co_rewrite_frame(Compact *c, const ChunkList *list,
 static bool coroutine_fn co_compact_frame(Compact *c, const EngramFrameEntry *entry,
                                           GError **errp)
 {
-    uint64_t offset = le64_get(entry->frame.offset), bytes;
+    uint64_t offset = le64_get(entry->frame.offset);
+    uint64_t frame = c->next_frame++;
 
     c->result->frames++;
     progress_add(c->progress, engram_ref_span(&entry->frame));
-    if (!c->has_use || c->use.frame != offset) {
+    if ((!c->has_use || c->use.frame != offset) &&
+        !compact_plan_keeps(c->frame_plan, frame)) {
         return true;
     }
     uint8_t *raw =
@@ -170,12 +207,12 @@ static bool coroutine_fn co_compact_frame(Compact *c, const EngramFrameEntry *en
     }
     g_array_append_vals(c->used, entry, 1);
     g_autofree uint8_t *used = g_malloc0(list->n);
-    if (!mark_chunks(c, list, used, &bytes, errp)) {
+    if (!mark_chunks(c, list, used, errp)) {
         return false;
     }
-    return bytes >= (uint64_t)le32_get(entry->frame.raw) * KEEP_EIGHTHS / 8
-               ? co_keep_frame(c, list, errp)
-               : co_rewrite_frame(c, list, used, errp);
+    return compact_plan_keeps(c->frame_plan, frame)
+               ? co_keep_frame(c, list, frame, errp)
+               : co_rewrite_frame(c, list, frame, used, errp);
 }
 
 static bool coroutine_fn co_compact_frames(Compact *c, GError **errp)
@@ -354,9 +391,13 @@ static bool coroutine_fn co_write_commit(Compact *c, EngramSlot *slot, GError **
     };
     plan->frames = frame_writer_count(c->frames);
     plan->chunks = frame_writer_chunks(c->frames);
+    plan->has_corrections = frame_writer_corrections(c->frames) > 0;
     return object_writer_co_append(&c->out, ENGRAM_OBJECT_PROFILES, RECORD_LEVEL, profiles,
                                    strlen(profiles), &plan->profiles, errp) &&
            frame_writer_co_write_directory(c->frames, 0, plan->frame_pages, errp) &&
+           (!c->index ||
+            recall_index_co_write_root(&c->out, frame_writer_feature_pages(c->frames),
+                                       &plan->recall, errp)) &&
            commit_co_write_record(&c->out, plan, slot, errp);
 }
 
@@ -395,6 +436,36 @@ static bool coroutine_fn co_write(Compact *c, GError **errp)
            out_file_publish(c->file, errp);
 }
 
+static void take_features(uint32_t frame, const le32_t *features, uint32_t n, void *opaque)
+{
+    Compact *c = opaque;
+
+    if (compact_plan_keeps(c->frame_plan, frame)) {
+        g_hash_table_insert(c->features, GUINT_TO_POINTER(frame),
+                            g_bytes_new(features, n * sizeof(*features)));
+    }
+}
+
+/* Frames that are kept keep their features. */
+static void coroutine_fn co_load_features(Compact *c)
+{
+    uint64_t frames = le64_get(c->from->commit.frames);
+    g_autoptr(GError) error = NULL;
+
+    c->numbers = g_new(uint32_t, frames + 1);
+    memset(c->numbers, 0xff, (frames + 1) * sizeof(*c->numbers));
+    c->features = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_bytes_unref);
+    if (!recall_index_is_there(c->from)) {
+        return;
+    }
+    c->index = recall_index_new();
+    frame_writer_set_index(c->frames, c->index);
+    if (!recall_index_co_visit(c->from, take_features, c, NULL, &error)) {
+        g_warning("%s: frames that are kept are not recalled any more: %s",
+                  bdrv_filename(c->from->file), error->message);
+    }
+}
+
 static bool coroutine_fn co_compact(Compact *c, const char *target, GError **errp)
 {
     c->profiles = sink_base_co_profiles(c->from, errp);
@@ -403,13 +474,17 @@ static bool coroutine_fn co_compact(Compact *c, const char *target, GError **err
         return false;
     }
     progress_phase(c->progress, "looking for what is used", 0);
-    c->uses = engram_co_uses(c->from, out_file_spool_dir(c->file), errp);
+    c->frame_plan = compact_plan_co_new(c->from, out_file_spool_dir(c->file), errp);
+    c->uses = c->frame_plan
+                  ? engram_co_uses(c->from, out_file_spool_dir(c->file), errp)
+                  : NULL;
     if (!c->uses || !next_use(c, errp)) {
         return false;
     }
     object_writer_init(&c->out, c->file, ENGRAM_OBJECTS_START);
     c->codebook = codebook_new();
     c->frames = frame_writer_new(&c->out, c->profiles);
+    co_load_features(c);
     c->used = g_array_new(FALSE, FALSE, sizeof(EngramFrameEntry));
     c->lists = object_cache_new(c->from, ENGRAM_OBJECT_CHUNKS, LISTS_BYTES,
                                 chunk_list_parse_cached, (GDestroyNotify)chunk_list_free,
@@ -428,6 +503,10 @@ static void compact_clear(Compact *c)
 {
     frame_writer_free(c->frames);
     codebook_free(c->codebook);
+    recall_index_free(c->index);
+    compact_plan_free(c->frame_plan);
+    g_clear_pointer(&c->features, g_hash_table_unref);
+    g_free(c->numbers);
     record_sorter_free(c->uses);
     object_writer_clear(&c->out);
     commit_plan_clear(&c->plan);

@@ -25,7 +25,7 @@ ContentSum *content_sum_new(const Chunker *chunker)
 {
     ContentSum *s = g_new0(ContentSum, 1);
 
-    s->cutter = sink_cutter_new(chunker);
+    s->cutter = sink_cutter_new(chunker, false);
     s->chunks = g_array_new(FALSE, FALSE, sizeof(SinkChunk));
     s->digests = g_byte_array_new();
     return s;

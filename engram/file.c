@@ -6,7 +6,7 @@
 #include "util/error.h"
 #include "util/thread-pool.h"
 
-static const uint64_t known_incompatible = 0;
+static const uint64_t known_incompatible = ENGRAM_INCOMPAT_DELTA;
 
 /* What is smaller is decoded sooner than a thread takes it up. */
 enum { DECODE_INLINE_BYTES = 16 << 10 };
@@ -212,6 +212,8 @@ typedef struct DecodeJob {
     EngramObjectHeader header;          /* of that */
     const EngramRef *ref;
     EngramObjectType type;
+    const uint8_t *prefix;              /* NULL: it is no correction */
+    uint32_t prefix_bytes;
     uint8_t *raw;
     EngramObjectInfo *info;
     GError *error;
@@ -220,65 +222,172 @@ typedef struct DecodeJob {
 static int decode_job(void *opaque)
 {
     DecodeJob *job = opaque;
+    bool ok;
 
-    bool ok = job->data ? engram_object_decode(job->data, job->ref, job->type, job->raw,
-                                               job->info, &job->error)
-                        : engram_object_verify_stored(&job->header, job->raw, job->ref,
-                                                      job->type, job->info, &job->error);
-
+    if (!job->data) {
+        ok = engram_object_verify_stored(&job->header, job->raw, job->ref, job->type,
+                                         job->info, &job->error);
+    } else if (job->prefix) {
+        ok = engram_object_decode_correction(job->data, job->ref, job->prefix,
+                                             job->prefix_bytes, job->raw, job->info,
+                                             &job->error);
+    } else {
+        ok = engram_object_decode(job->data, job->ref, job->type, job->raw, job->info,
+                                  &job->error);
+    }
     return ok ? 0 : -EIO;
 }
 
+static bool coroutine_fn co_decode(EngramFile *f, DecodeJob *job, GError **errp)
+{
+    uint32_t bytes = MAX(le32_get(job->ref->stored), le32_get(job->ref->raw));
+    int ret = bytes <= DECODE_INLINE_BYTES
+                  ? decode_job(job)
+                  : thread_pool_co_run(thread_pool_cpu(), decode_job, job);
+
+    if (ret < 0) {
+        g_propagate_prefixed_error(errp, job->error, "%s: ", bdrv_filename(f->file));
+    }
+    return ret >= 0;
+}
+
 /* Reads an object's bytes to where they are decoded from. */
-static int coroutine_fn co_read_object(EngramFile *f, DecodeJob *job, uint8_t *data)
+static bool coroutine_fn co_read_object(EngramFile *f, DecodeJob *job, uint8_t *data,
+                                        GError **errp)
 {
     uint64_t offset = le64_get(job->ref->offset);
     g_auto(IOVector) iov = { 0 };
+    int ret;
 
     if (data) {
-        return bdrv_co_pread(f->file, offset, le32_get(job->ref->stored), data, 0);
+        ret = bdrv_co_pread(f->file, offset, le32_get(job->ref->stored), data, 0);
+    } else {
+        iovector_init(&iov, 2);
+        iovector_add(&iov, &job->header, sizeof(job->header));
+        iovector_add(&iov, job->raw, le32_get(job->ref->raw));
+        ret = bdrv_co_preadv(f->file, offset, iov.size, &iov, 0, 0);
     }
-    iovector_init(&iov, 2);
-    iovector_add(&iov, &job->header, sizeof(job->header));
-    iovector_add(&iov, job->raw, le32_get(job->ref->raw));
-    return bdrv_co_preadv(f->file, offset, iov.size, &iov, 0, 0);
+    if (ret < 0) {
+        error_set_errno(errp, -ret, "%s: cannot read the %s at offset 0x%" PRIx64,
+                        bdrv_filename(f->file), engram_object_type_name(job->type), offset);
+    }
+    return ret >= 0;
+}
+
+static const uint8_t *coroutine_fn co_get_recalled(EngramFile *f, const EngramRecall *recall,
+                                                   const EngramRef *frame, void **handle,
+                                                   GError **errp)
+{
+    if (recall) {
+        return recall->co_get(frame, handle, recall->opaque, errp);
+    }
+    return *handle = engram_file_co_load_frame(f, frame, NULL, true, NULL, NULL, errp);
+}
+
+/* Decodes a frame, which may be a correction. */
+static bool coroutine_fn co_decode_frame(EngramFile *f, DecodeJob *job,
+                                         const EngramRecall *recall, bool *is_correction,
+                                         GError **errp)
+{
+    EngramRef recalled;
+    void *handle = NULL;
+    int ret = engram_file_recalled(f, job->data, job->ref, &recalled, errp);
+
+    if (ret <= 0) {
+        return ret == 0 && co_decode(f, job, errp);
+    }
+    job->prefix = co_get_recalled(f, recall, &recalled, &handle, errp);
+    if (!job->prefix) {
+        g_prefix_error(errp, "frame at offset 0x%" PRIx64 " cannot be recalled: ",
+                       le64_get(job->ref->offset));
+        return false;
+    }
+    if (is_correction) {
+        *is_correction = true;
+    }
+    job->prefix_bytes = le32_get(recalled.raw);
+    bool ok = co_decode(f, job, errp);
+    if (recall) {
+        recall->put(handle, recall->opaque);
+    } else {
+        g_free(handle);
+    }
+    return ok;
+}
+
+static bool coroutine_fn co_decode_any(EngramFile *f, DecodeJob *job,
+                                       const EngramRecall *recall, bool plain,
+                                       bool *is_correction, GError **errp)
+{
+    return job->type == ENGRAM_OBJECT_FRAME && job->data && !plain
+               ? co_decode_frame(f, job, recall, is_correction, errp)
+               : co_decode(f, job, errp);
+}
+
+static uint8_t *coroutine_fn co_load(EngramFile *f, const EngramRef *ref,
+                                     EngramObjectType type, const EngramRecall *recall,
+                                     bool plain, bool *is_correction,
+                                     EngramObjectInfo *info, GError **errp)
+{
+    EngramRef copy = *ref;
+    uint32_t raw_bytes = le32_get(copy.raw);
+
+    if (is_correction) {
+        *is_correction = false;
+    }
+    if (!engram_ref_check(&copy, type, f->end, errp)) {
+        g_prefix_error(errp, "%s: ", bdrv_filename(f->file));
+        return NULL;
+    }
+    g_autofree uint8_t *data =
+        engram_ref_is_stored(&copy) ? NULL : g_malloc(le32_get(copy.stored));
+    g_autofree uint8_t *raw = g_malloc((size_t)raw_bytes + 1);
+    DecodeJob job = {
+        .data = data, .ref = &copy, .type = type, .raw = raw, .info = info,
+    };
+    if (!co_read_object(f, &job, data, errp) ||
+        !co_decode_any(f, &job, recall, plain, is_correction, errp)) {
+        return NULL;
+    }
+    raw[raw_bytes] = '\0';
+    return g_steal_pointer(&raw);
 }
 
 uint8_t *coroutine_fn engram_file_co_load(EngramFile *f, const EngramRef *ref,
                                           EngramObjectType type, EngramObjectInfo *info,
                                           GError **errp)
 {
-    EngramRef copy = *ref;
-    uint32_t stored = le32_get(copy.stored);
-    uint32_t raw_bytes = le32_get(copy.raw);
+    return co_load(f, ref, type, NULL, false, NULL, info, errp);
+}
 
-    if (!engram_ref_check(&copy, type, f->end, errp)) {
+uint8_t *coroutine_fn engram_file_co_load_frame(EngramFile *f, const EngramRef *ref,
+                                                const EngramRecall *recall, bool plain,
+                                                bool *is_correction,
+                                                EngramObjectInfo *info, GError **errp)
+{
+    return co_load(f, ref, ENGRAM_OBJECT_FRAME, recall, plain, is_correction, info, errp);
+}
+
+int engram_file_recalled(const EngramFile *f, const void *data, const EngramRef *ref,
+                         EngramRef *recalled, GError **errp)
+{
+    int ret;
+
+    if (!engram_object_is_correction(data)) {
+        return 0;
+    }
+    ret = engram_object_recalled(data, ref, recalled, errp);
+    if (ret > 0 && !(f->incompatible & ENGRAM_INCOMPAT_DELTA)) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "frame at offset 0x%" PRIx64
+                    " is a correction, but the engram has no corrections",
+                    le64_get(ref->offset));
+        ret = -1;
+    }
+    if (ret < 0) {
         g_prefix_error(errp, "%s: ", bdrv_filename(f->file));
-        return NULL;
     }
-    g_autofree uint8_t *data = engram_ref_is_stored(&copy) ? NULL : g_malloc(stored);
-    g_autofree uint8_t *raw = g_malloc((size_t)raw_bytes + 1);
-    DecodeJob job = {
-        .data = data, .ref = &copy, .type = type, .raw = raw, .info = info,
-    };
-    int ret = co_read_object(f, &job, data);
-    if (ret < 0) {
-        error_set_errno(errp, -ret, "%s: cannot read the %s at offset 0x%" PRIx64,
-                        bdrv_filename(f->file), engram_object_type_name(type),
-                        le64_get(copy.offset));
-        return NULL;
-    }
-    if (MAX(stored, raw_bytes) <= DECODE_INLINE_BYTES) {
-        ret = decode_job(&job);
-    } else {
-        ret = thread_pool_co_run(thread_pool_cpu(), decode_job, &job);
-    }
-    if (ret < 0) {
-        g_propagate_prefixed_error(errp, job.error, "%s: ", bdrv_filename(f->file));
-        return NULL;
-    }
-    raw[raw_bytes] = '\0';
-    return g_steal_pointer(&raw);
+    return ret;
 }
 
 EngramImage *coroutine_fn engram_file_co_image(EngramFile *f, uint32_t index, GError **errp)

@@ -104,15 +104,67 @@ void object_cache_put(ObjectCache *cache, CachedObject *object)
     evict(cache);
 }
 
+static CachedObject *coroutine_fn co_get(ObjectCache *cache, const EngramRef *ref,
+                                         bool is_recalled, GError **errp);
+
+/* The load of a correction: what it recalls is loaded meanwhile. */
+typedef struct Load {
+    ObjectCache *cache;
+    uint64_t units;
+} Load;
+
+/* Nobody waits for what is recalled while holding room that its load may need. */
+static const uint8_t *coroutine_fn co_get_recalled(const EngramRef *frame, void **handle,
+                                                   void *opaque, GError **errp)
+{
+    Load *load = opaque;
+    CachedObject *object;
+
+    co_semaphore_release(&load->cache->loading, load->units);
+    object = co_get(load->cache, frame, true, errp);
+    co_semaphore_acquire(&load->cache->loading, load->units);
+    if (object && object->is_correction) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "%s: frame at offset 0x%" PRIx64 " is a correction, expected none here",
+                    bdrv_filename(load->cache->file->file), le64_get(frame->offset));
+        object_cache_put(load->cache, object);
+        return NULL;
+    }
+    *handle = object;
+    return object ? object->value : NULL;
+}
+
+static void put_recalled(void *handle, void *opaque)
+{
+    Load *load = opaque;
+
+    object_cache_put(load->cache, handle);
+}
+
+static uint8_t *coroutine_fn co_load_bytes(ObjectCache *cache, CachedObject *object)
+{
+    uint64_t bytes = (uint64_t)le32_get(object->ref.stored) + le32_get(object->ref.raw);
+    Load load = { cache, MIN(bytes, LOADING_BYTES) };
+    const EngramRecall recall = { co_get_recalled, put_recalled, &load };
+    uint8_t *raw;
+
+    co_semaphore_acquire(&cache->loading, load.units);
+    if (cache->type == ENGRAM_OBJECT_FRAME) {
+        raw = engram_file_co_load_frame(cache->file, &object->ref, &recall,
+                                        object->is_recalled, &object->is_correction, NULL,
+                                        &object->error);
+    } else {
+        raw = engram_file_co_load(cache->file, &object->ref, cache->type, NULL,
+                                  &object->error);
+    }
+    co_semaphore_release(&cache->loading, load.units);
+    return raw;
+}
+
 static void coroutine_fn load(ObjectCache *cache, CachedObject *object)
 {
     uint32_t raw_bytes = le32_get(object->ref.raw);
-    uint64_t units = MIN((uint64_t)le32_get(object->ref.stored) + raw_bytes, LOADING_BYTES);
-
-    co_semaphore_acquire(&cache->loading, units);
-    uint8_t *raw =
-        engram_file_co_load(cache->file, &object->ref, cache->type, NULL, &object->error);
-    co_semaphore_release(&cache->loading, units);
+    uint8_t *raw = co_load_bytes(cache, object);
 
     cache->loads++;
     object->cost = sizeof(*object) + raw_bytes;
@@ -138,8 +190,8 @@ static CachedObject *find(const ObjectCache *cache, const EngramRef *ref)
     return g_hash_table_lookup(cache->objects, &key);
 }
 
-CachedObject *coroutine_fn object_cache_co_get(ObjectCache *cache, const EngramRef *ref,
-                                               GError **errp)
+static CachedObject *coroutine_fn co_get(ObjectCache *cache, const EngramRef *ref,
+                                         bool is_recalled, GError **errp)
 {
     CachedObject *object = find(cache, ref);
 
@@ -162,6 +214,7 @@ CachedObject *coroutine_fn object_cache_co_get(ObjectCache *cache, const EngramR
         object->lru.data = object;
         object->pins = 1;
         object->loading = true;
+        object->is_recalled = is_recalled;
         co_queue_init(&object->waiters);
         object->key = le64_get(ref->offset);
         g_hash_table_insert(cache->objects, &object->key, object);
@@ -173,6 +226,12 @@ CachedObject *coroutine_fn object_cache_co_get(ObjectCache *cache, const EngramR
         return NULL;
     }
     return object;
+}
+
+CachedObject *coroutine_fn object_cache_co_get(ObjectCache *cache, const EngramRef *ref,
+                                               GError **errp)
+{
+    return co_get(cache, ref, false, errp);
 }
 
 CachedObject *object_cache_try_get(ObjectCache *cache, const EngramRef *ref)

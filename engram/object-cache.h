@@ -20,6 +20,8 @@ typedef struct CachedObject {
     size_t cost;
     unsigned pins;
     bool loading;
+    bool is_correction;         /* of frames */
+    bool is_recalled;           /* a correction wants it: it must be none */
     GError *error;
     CoQueue waiters;
     GList lru;                  /* linked in while pins is 0 */
@@ -33,7 +35,9 @@ typedef struct CachedObject {
 typedef void *ObjectParse(uint8_t *raw, const EngramRef *ref, void *opaque, size_t *cost,
                           GError **errp);
 
-/* parse NULL: the bytes as they are; destroy frees what parse returned. */
+/* Frames that corrections recall come from the cache, too.
+ *
+ * parse NULL: the bytes as they are; destroy frees what parse returned. */
 ObjectCache *object_cache_new(EngramFile *file, EngramObjectType type, uint64_t max_bytes,
                               ObjectParse *parse, GDestroyNotify destroy, void *opaque);
 /* No object may be pinned or loading. */

@@ -14,6 +14,8 @@ static const uint8_t object_magic[4] = { 'E', 'O', 'B', 'J' };
 /* Compression has to save this part of an object to be worth undoing. */
 enum { WORTHWHILE_PART = 64 };
 
+enum { MIN_PREFIX_WINDOW = 17 };        /* log2 of bytes */
+
 const char *engram_object_type_name(EngramObjectType type)
 {
     static const char *const names[] = {
@@ -34,6 +36,7 @@ const char *engram_object_type_name(EngramObjectType type)
         [ENGRAM_OBJECT_RECALL]    = "recall index",
         [ENGRAM_OBJECT_VECTOR_INDEX] = "vector index",
         [ENGRAM_OBJECT_MEMBERS]   = "members page",
+        [ENGRAM_OBJECT_FEATURES]  = "features page",
     };
 
     if ((unsigned)type < G_N_ELEMENTS(names) && names[type]) {
@@ -147,14 +150,46 @@ static ZSTD_DCtx *thread_dctx(void)
 }
 
 /* Bytes written to dst, 0 if they would be more than room. */
-static size_t compress(void *dst, size_t room, int level, const void *raw, size_t len)
+static size_t compress(void *dst, size_t room, int level, const void *prefix,
+                       size_t prefix_len, const void *raw, size_t len)
 {
     ZSTD_CCtx *cctx = thread_cctx();
 
     ZSTD_CCtx_reset(cctx, ZSTD_reset_session_and_parameters);
     ZSTD_CCtx_setParameter(cctx, ZSTD_c_compressionLevel, level);
+    if (prefix) {
+        ZSTD_CCtx_setParameter(cctx, ZSTD_c_windowLog,
+                               MAX(g_bit_storage(prefix_len + len), MIN_PREFIX_WINDOW));
+        ZSTD_CCtx_refPrefix(cctx, prefix, prefix_len);
+    }
     size_t n = ZSTD_compress2(cctx, dst, room, raw, len);
     return ZSTD_isError(n) ? 0 : n;
+}
+
+static void add_checksums(EngramObjectHeader *header, const uint8_t *payload)
+{
+    header->payload_checksum =
+        le64_make(engram_checksum(payload, le32_get(header->stored)));
+    header->header_checksum = le64_make(
+        engram_checksum(header, G_STRUCT_OFFSET(EngramObjectHeader, header_checksum)));
+}
+
+/* Completes the object at start of out, whose payload is there. */
+static EngramRef finish(GByteArray *out, uint64_t base, guint start,
+                        EngramObjectHeader *header)
+{
+    uint8_t *payload = out->data + start + sizeof(*header);
+    uint32_t stored = le32_get(header->stored);
+
+    memcpy(header->magic, object_magic, sizeof(object_magic));
+    add_checksums(header, payload);
+    memcpy(out->data + start, header, sizeof(*header));
+
+    EngramRef ref =
+        engram_ref_make(base + start, sizeof(*header) + stored, le32_get(header->raw));
+    memset(payload + stored, 0, engram_ref_span(&ref) - le32_get(ref.stored));
+    g_byte_array_set_size(out, start + engram_ref_span(&ref));
+    return ref;
 }
 
 EngramRef engram_object_append(GByteArray *out, uint64_t base, EngramObjectType type,
@@ -169,7 +204,7 @@ EngramRef engram_object_append(GByteArray *out, uint64_t base, EngramObjectType 
     uint8_t *dst = out->data + start + sizeof(EngramObjectHeader);
 
     if (level != ENGRAM_LEVEL_STORE && len >= WORTHWHILE_PART) {
-        payload = compress(dst, len - len / WORTHWHILE_PART, level, raw, len);
+        payload = compress(dst, len - len / WORTHWHILE_PART, level, NULL, 0, raw, len);
     }
     EngramObjectCodec codec = payload ? ENGRAM_OBJECT_CODEC_ZSTD : ENGRAM_OBJECT_CODEC_STORE;
     if (codec == ENGRAM_OBJECT_CODEC_STORE && len) {
@@ -183,17 +218,52 @@ EngramRef engram_object_append(GByteArray *out, uint64_t base, EngramObjectType 
         .profile = profile,
         .stored = le32_make(payload),
         .raw = le32_make(len),
-        .payload_checksum = le64_make(engram_checksum(dst, payload)),
     };
-    memcpy(header.magic, object_magic, sizeof(object_magic));
-    header.header_checksum = le64_make(
-        engram_checksum(&header, G_STRUCT_OFFSET(EngramObjectHeader, header_checksum)));
-    memcpy(out->data + start, &header, sizeof(header));
+    return finish(out, base, start, &header);
+}
 
-    EngramRef ref = engram_ref_make(base + start, sizeof(header) + payload, len);
-    memset(dst + payload, 0, engram_ref_span(&ref) - le32_get(ref.stored));
-    g_byte_array_set_size(out, start + engram_ref_span(&ref));
-    return ref;
+bool engram_object_append_correction(GByteArray *out, uint64_t base, uint8_t profile,
+                                     int level, const void *raw, size_t len,
+                                     const EngramRef *recalled, const void *prefix,
+                                     EngramRef *ref)
+{
+    guint start = out->len;
+    EngramCorrection correction = { *recalled };
+    size_t room = len - len / WORTHWHILE_PART;
+
+    if (level == ENGRAM_LEVEL_STORE || room <= sizeof(correction)) {
+        return false;
+    }
+    g_byte_array_set_size(out, start + sizeof(EngramObjectHeader) + len +
+                               ENGRAM_OBJECT_ALIGN);
+    uint8_t *dst = out->data + start + sizeof(EngramObjectHeader);
+    size_t n = compress(dst + sizeof(correction), room - sizeof(correction), level, prefix,
+                        le32_get(recalled->raw), raw, len);
+    if (!n) {
+        g_byte_array_set_size(out, start);
+        return false;
+    }
+    memcpy(dst, &correction, sizeof(correction));
+    EngramObjectHeader header = {
+        .type = ENGRAM_OBJECT_FRAME,
+        .codec = ENGRAM_OBJECT_CODEC_DELTA,
+        .profile = profile,
+        .stored = le32_make(sizeof(correction) + n),
+        .raw = le32_make(len),
+    };
+    *ref = finish(out, base, start, &header);
+    return true;
+}
+
+void engram_object_set_recalled(uint8_t *object, const EngramRef *recalled)
+{
+    EngramCorrection correction = { *recalled };
+    EngramObjectHeader header;
+
+    memcpy(object + sizeof(header), &correction, sizeof(correction));
+    memcpy(&header, object, sizeof(header));
+    add_checksums(&header, object + sizeof(header));
+    memcpy(object, &header, sizeof(header));
 }
 
 static bool check_header_values(const EngramObjectInfo *info, uint64_t offset, GError **errp)
@@ -201,7 +271,11 @@ static bool check_header_values(const EngramObjectInfo *info, uint64_t offset, G
     const char *name = engram_object_type_name(info->type);
     uint64_t extra = info->flags & ENGRAM_OBJECT_ENCRYPTED ? ENGRAM_ENCRYPTION_BYTES : 0;
 
-    if (info->flags & ~ENGRAM_OBJECT_ENCRYPTED || info->codec > ENGRAM_OBJECT_CODEC_ZSTD) {
+    bool known = info->codec <= ENGRAM_OBJECT_CODEC_ZSTD ||
+                 (info->codec == ENGRAM_OBJECT_CODEC_DELTA &&
+                  info->type == ENGRAM_OBJECT_FRAME);
+
+    if (info->flags & ~ENGRAM_OBJECT_ENCRYPTED || !known) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_UNSUPPORTED,
                     "%s at offset 0x%" PRIx64 " has codec %d and flags 0x%x, which are not known",
                     name, offset, info->codec, info->flags);
@@ -295,20 +369,29 @@ static bool check_against_ref(const EngramObjectInfo *info, const EngramRef *ref
     return true;
 }
 
-static bool decompress(const void *payload, const EngramObjectInfo *info, uint64_t offset,
-                       void *raw, GError **errp)
+/* size bytes of the payload are a zstd frame. */
+static bool decompress(const void *payload, size_t size, const EngramObjectInfo *info,
+                       uint64_t offset, const void *prefix, size_t prefix_len, void *raw,
+                       GError **errp)
 {
-    unsigned long long content = ZSTD_getFrameContentSize(payload, info->stored);
-    size_t frame = ZSTD_findFrameCompressedSize(payload, info->stored);
+    unsigned long long content = ZSTD_getFrameContentSize(payload, size);
+    size_t frame = ZSTD_findFrameCompressedSize(payload, size);
+    ZSTD_DCtx *dctx = thread_dctx();
 
-    if (content != info->raw || frame != info->stored) {
+    if (content != info->raw || frame != size) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
                     "%s at offset 0x%" PRIx64 ": payload is not one zstd frame of %" PRIu32
                     " bytes that names its content size %" PRIu32,
-                    engram_object_type_name(info->type), offset, info->stored, info->raw);
+                    engram_object_type_name(info->type), offset, (uint32_t)size, info->raw);
         return false;
     }
-    size_t n = ZSTD_decompressDCtx(thread_dctx(), raw, info->raw, payload, info->stored);
+    if (prefix) {
+        ZSTD_DCtx_refPrefix(dctx, prefix, prefix_len);
+    }
+    size_t n = ZSTD_decompressDCtx(dctx, raw, info->raw, payload, size);
+    if (prefix) {
+        ZSTD_DCtx_reset(dctx, ZSTD_reset_session_and_parameters);
+    }
     if (ZSTD_isError(n) || n != info->raw) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
                     "%s at offset 0x%" PRIx64 ": zstd: %s",
@@ -364,10 +447,60 @@ bool engram_object_decode(const void *data, const EngramRef *ref, EngramObjectTy
         return false;
     }
     if (info->codec == ENGRAM_OBJECT_CODEC_ZSTD) {
-        return decompress(payload, info, le64_get(ref->offset), raw, errp);
+        return decompress(payload, info->stored, info, le64_get(ref->offset), NULL, 0, raw,
+                          errp);
+    }
+    if (info->codec == ENGRAM_OBJECT_CODEC_DELTA) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "frame at offset 0x%" PRIx64 " is a correction, expected none here",
+                    le64_get(ref->offset));
+        return false;
     }
     if (info->raw) {
         memcpy(raw, payload, info->raw);
     }
     return true;
+}
+
+int engram_object_recalled(const void *data, const EngramRef *ref, EngramRef *recalled,
+                           GError **errp)
+{
+    const uint8_t *payload = (const uint8_t *)data + sizeof(EngramObjectHeader);
+    uint64_t offset = le64_get(ref->offset);
+    EngramObjectInfo info;
+    EngramCorrection correction = { 0 };
+
+    if (!verify(data, le32_get(ref->stored), payload, ref, ENGRAM_OBJECT_FRAME, &info,
+                errp)) {
+        return -1;
+    }
+    if (info.codec != ENGRAM_OBJECT_CODEC_DELTA) {
+        return 0;
+    }
+    memcpy(&correction, payload, MIN(sizeof(correction), info.stored));
+    *recalled = correction.recalled;
+    if (info.stored <= sizeof(correction) || le64_get(recalled->offset) >= offset) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_CORRUPT,
+                    "frame at offset 0x%" PRIx64 " is a correction of %" PRIu32
+                    " bytes of one at offset 0x%" PRIx64 ", expected more than %zu, and one"
+                    " before it",
+                    offset, info.stored, le64_get(recalled->offset), sizeof(correction));
+        return -1;
+    }
+    return engram_ref_check(recalled, ENGRAM_OBJECT_FRAME, offset, errp) ? 1 : -1;
+}
+
+bool engram_object_decode_correction(const void *data, const EngramRef *ref,
+                                     const void *prefix, size_t prefix_len, void *raw,
+                                     EngramObjectInfo *info, GError **errp)
+{
+    const uint8_t *payload = (const uint8_t *)data + sizeof(EngramObjectHeader);
+    EngramObjectInfo local;
+
+    info = info ? info : &local;
+    return verify(data, le32_get(ref->stored), payload, ref, ENGRAM_OBJECT_FRAME, info,
+                  errp) &&
+           decompress(payload + sizeof(EngramCorrection),
+                      info->stored - sizeof(EngramCorrection), info,
+                      le64_get(ref->offset), prefix, prefix_len, raw, errp);
 }

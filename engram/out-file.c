@@ -337,6 +337,26 @@ bool coroutine_fn out_file_co_writev(OutFile *f, struct iovec *iov, int niov,
     return true;
 }
 
+bool coroutine_fn out_file_co_read(OutFile *f, void *buf, size_t bytes, uint64_t offset,
+                                   GError **errp)
+{
+    while (bytes > 0) {
+        struct iovec iov = { buf, bytes };
+        ssize_t n = aio_co_preadv(f->fd, &iov, 1, offset);
+
+        if (n <= 0) {
+            error_set_errno(errp, n < 0 ? -n : EIO,
+                            "%s: error while reading at offset 0x%" PRIx64, f->path,
+                            offset);
+            return false;
+        }
+        buf = (uint8_t *)buf + n;
+        offset += n;
+        bytes -= n;
+    }
+    return true;
+}
+
 bool coroutine_fn out_file_co_sync(OutFile *f, GError **errp)
 {
     int ret = aio_co_fdatasync(f->fd);

@@ -43,6 +43,9 @@ const char *out_file_spool_dir(const OutFile *f);
  * out_file_co_sync() has less to wait for. */
 bool coroutine_fn out_file_co_writev(OutFile *f, struct iovec *iov, int niov,
                                      uint64_t offset, GError **errp);
+/* Bytes that were written, or were there before. */
+bool coroutine_fn out_file_co_read(OutFile *f, void *buf, size_t bytes, uint64_t offset,
+                                   GError **errp);
 /* What was written before reaches stable storage before what is written after: no
  * matter as long as nobody can open the file. */
 bool coroutine_fn out_file_co_order(OutFile *f, GError **errp);

@@ -12,12 +12,14 @@ struct SinkCutter {
     EVP_MD_CTX *unit_hash;
     VectorCounts *counts;
     bool has_chunks;
+    bool with_sketches;
 };
 
-SinkCutter *sink_cutter_new(const Chunker *chunker)
+SinkCutter *sink_cutter_new(const Chunker *chunker, bool with_sketches)
 {
     SinkCutter *c = g_new0(SinkCutter, 1);
 
+    c->with_sketches = with_sketches;
     c->chunker = chunker;
     c->chunk_hash = EVP_MD_CTX_new();
     c->unit_hash = EVP_MD_CTX_new();
@@ -71,6 +73,9 @@ static void cut(SinkCutter *c, const uint8_t *data, size_t size, uint64_t addres
         SinkChunk chunk = { .data = data + pos, .length = n };
 
         hash_chunk(c, &chunk, address + pos);
+        if (c->with_sketches) {
+            sketch_chunk(c->chunker->kernel, chunk.data, n, &chunk.sketch);
+        }
         g_array_append_val(chunks, chunk);
         c->has_chunks = true;
         pos += n;

@@ -10,12 +10,14 @@
 
 #include "engram/chunker.h"
 #include "engram/format.h"
+#include "engram/sketch.h"
 #include "engram/vector.h"
 
 typedef struct SinkChunk {
     const uint8_t *data;
     uint32_t length;
     uint8_t digest[ENGRAM_DIGEST_BYTES];
+    Sketch sketch;              /* empty if none are made */
 } SinkChunk;
 
 /* A stretch of content: size bytes at data that belong at address. */
@@ -35,8 +37,8 @@ bool sink_cut_next_stretch(const uint8_t *data, size_t size, uint64_t address,
 
 typedef struct SinkCutter SinkCutter;
 
-/* chunker stays the caller's. */
-SinkCutter *sink_cutter_new(const Chunker *chunker);
+/* chunker stays the caller's.  with_sketches: of each chunk, one is made. */
+SinkCutter *sink_cutter_new(const Chunker *chunker, bool with_sketches);
 void sink_cutter_free(SinkCutter *c);
 
 /* Starts on a unit; counts (may be NULL) gets its n-grams. */

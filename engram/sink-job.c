@@ -54,7 +54,7 @@ SinkJob *sink_job_new(SinkEncoder *e)
     job->pieces = g_array_new(FALSE, FALSE, sizeof(Piece));
     job->stretches = g_array_new(FALSE, FALSE, sizeof(SinkStretch));
     job->chunks = g_array_new(FALSE, FALSE, sizeof(SinkChunk));
-    job->cutter = sink_cutter_new(e->chunker);
+    job->cutter = sink_cutter_new(e->chunker, e->recall != NULL);
     job->counts = g_new0(VectorCounts, 1);
     return job;
 }
@@ -371,27 +371,65 @@ static bool map_chunk(SinkJob *job, const JobUnit *u, const SinkChunk *chunk,
     return true;
 }
 
+/* How many features a frame has to share with a chunk of which it is recalled.  What is
+ * recalled from this very image lies near as a rule, and in the frame of its neighbours it
+ * would be compressed with these: docs/engram-tuning.md. */
+enum { FEATURES_EARLIER = 1, FEATURES_OWN = 2 };
+
+/* The frame that has something like the chunk; FRAME_WRITER_NONE. */
+static uint32_t recall_frame(const SinkEncoder *e, const SinkChunk *chunk)
+{
+    uint32_t frame = FRAME_WRITER_NONE;
+    unsigned shared =
+        e->recall ? recall_index_find(e->recall, &chunk->sketch, &frame) : 0;
+
+    bool earlier = frame < e->recall_frames || e->recall_most;
+    if (!shared || !frame_writer_is_source(e->frames, frame) ||
+        shared < (earlier ? FEATURES_EARLIER : FEATURES_OWN)) {
+        return FRAME_WRITER_NONE;
+    }
+    return frame;
+}
+
+static bool coroutine_fn co_store_chunk(SinkEncoder *e, unsigned profile,
+                                        const SinkChunk *chunk, CodebookPlace *place,
+                                        GError **errp)
+{
+    uint32_t source = recall_frame(e, chunk);
+    bool ok = source != FRAME_WRITER_NONE
+                  ? frame_writer_co_reserve_correction(e->frames, profile, source,
+                                                       chunk->length, place, errp)
+                  : frame_writer_co_reserve(e->frames, profile, chunk->length, place, errp);
+
+    if (!ok) {
+        return false;
+    }
+    codebook_find_or_add(e->codebook, chunk->digest, place);
+    frame_writer_append(e->frames, profile, chunk->data, chunk->length, chunk->digest);
+    if (source == FRAME_WRITER_NONE) {
+        frame_writer_add_sketch(e->frames, &chunk->sketch);
+    }
+    return true;
+}
+
 static bool coroutine_fn co_store_chunks(SinkJob *job, const JobUnit *u, GError **errp)
 {
     SinkEncoder *e = job->e;
+    SinkProfileCounts *counts = &e->counts[u->unit.profile];
     guint piece = u->first_piece;
 
+    counts->bytes += u->unit.size;
     for (guint i = u->first_chunk; i < u->end_chunk; i++) {
         const SinkChunk *chunk = &g_array_index(job->chunks, SinkChunk, i);
         CodebookPlace place;
 
-        if (!frame_writer_co_reserve(e->frames, u->unit.profile, chunk->length, &place,
-                                     errp)) {
-            return false;
-        }
-        if (codebook_find_or_add(e->codebook, chunk->digest, &place)) {
+        counts->chunks += chunk->length;
+        if (codebook_find(e->codebook, chunk->digest, &place)) {
             e->same_chunks++;
             e->same_bytes += chunk->length;
-        } else {
-            frame_writer_append(e->frames, u->unit.profile, chunk->data, chunk->length,
-                                chunk->digest);
-            e->verbatim_chunks++;
-            e->verbatim_bytes += chunk->length;
+            counts->same += chunk->length;
+        } else if (!co_store_chunk(e, u->unit.profile, chunk, &place, errp)) {
+            return false;
         }
         if (!map_chunk(job, u, chunk, place, &piece, errp)) {
             return false;

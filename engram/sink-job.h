@@ -22,9 +22,19 @@ typedef struct SinkEncoder {
     Codebook *codebook;
     FrameWriter *frames;
     MapWriter *map;
+    RecallIndex *recall;            /* NULL: nothing is recalled */
+    uint32_t recall_frames;         /* that earlier commits have */
+    bool recall_most;               /* from this one as from these */
+    struct SinkProfileCounts *counts;   /* by profile */
     uint64_t same_chunks, same_bytes;
-    uint64_t verbatim_chunks, verbatim_bytes;
 } SinkEncoder;
+
+/* What units of a profile had, in bytes. */
+typedef struct SinkProfileCounts {
+    uint64_t bytes;
+    uint64_t chunks;                /* of these, in chunks */
+    uint64_t same;                  /* of these, in chunks that were known */
+} SinkProfileCounts;
 
 typedef struct SinkJob SinkJob;
 

@@ -25,6 +25,7 @@ typedef struct Sink {
     CommitPlan commit;
     uint32_t base_frames, first_frame;  /* of base; that get a new page of the directory */
     uint64_t base_chunks;
+    GArray *recall_pages;               /* of EngramRef, of earlier commits */
     bool drop_free_space;
     uint64_t dropped_ranges;
 } Sink;
@@ -55,18 +56,46 @@ static EngramChunkStats *chunk_stats(uint64_t chunks, uint64_t bytes)
     return stats;
 }
 
+/* What went in, by profile, and what became of it in all. */
+static void add_counts(const Sink *s, EngramImageStats *stats)
+{
+    uint64_t chunks = 0, bytes = 0, delta_chunks = 0, delta_bytes = 0;
+
+    for (guint i = stats->profiles->len; i-- > 0;) {
+        EngramProfileStats *p = g_ptr_array_index(stats->profiles, i);
+        const SinkProfileCounts *counts = &s->e.counts[i];
+
+        if (!p->frames && !counts->bytes) {
+            g_ptr_array_remove_index(stats->profiles, i);
+            continue;
+        }
+        p->has_in = p->has_same = p->has_zero = true;
+        p->in = counts->bytes;
+        p->same = counts->same;
+        p->zero = counts->bytes - counts->chunks;
+        chunks += p->chunks - p->delta_chunks;
+        bytes += p->verbatim;
+        delta_chunks += p->delta_chunks;
+        delta_bytes += p->delta;
+    }
+    stats->verbatim = chunk_stats(chunks, bytes);
+    if (delta_chunks) {
+        stats->delta = chunk_stats(delta_chunks, delta_bytes);
+    }
+}
+
 static char *make_info(const Sink *s, const MapWriterResult *map)
 {
     g_autoptr(EngramImageStats) stats = engram_image_stats_new0();
     uint64_t zero = blk_length(s->e.disk) - map->data_bytes - map->dropped_bytes;
 
     stats->same = chunk_stats(s->e.same_chunks, s->e.same_bytes);
-    stats->verbatim = chunk_stats(s->e.verbatim_chunks, s->e.verbatim_bytes);
+    stats->profiles = frame_writer_stats(s->e.frames);
+    add_counts(s, stats);
     stats->zero = chunk_stats(zero / SINK_BLOCK_BYTES, zero);
     if (map->dropped_bytes) {
         stats->dropped = chunk_stats(s->dropped_ranges, map->dropped_bytes);
     }
-    stats->profiles = frame_writer_stats(s->e.frames);
     return engram_image_stats_to_json_text(stats, false);
 }
 
@@ -116,6 +145,17 @@ static bool coroutine_fn co_write_profiles(Sink *s, GError **errp)
                                    profiles, strlen(profiles), &s->commit.profiles, errp);
 }
 
+static bool coroutine_fn co_write_recall_index(Sink *s, GError **errp)
+{
+    const GArray *pages = frame_writer_feature_pages(s->e.frames);
+
+    if (!s->e.recall) {
+        return true;
+    }
+    g_array_append_vals(s->recall_pages, pages->data, pages->len);
+    return recall_index_co_write_root(&s->out, s->recall_pages, &s->commit.recall, errp);
+}
+
 static bool coroutine_fn co_write_commit(Sink *s, const EngramCommitImage *image,
                                          EngramSlot *slot, GError **errp)
 {
@@ -123,11 +163,13 @@ static bool coroutine_fn co_write_commit(Sink *s, const EngramCommitImage *image
 
     commit->frames = frame_writer_count(s->e.frames);
     commit->chunks = frame_writer_chunks(s->e.frames);
+    commit->has_corrections |= frame_writer_corrections(s->e.frames) > 0;
     commit->chunker = s->chunker.params;
     g_array_append_vals(commit->images, image, 1);
     return (s->base || co_write_profiles(s, errp)) &&
            frame_writer_co_write_directory(s->e.frames, s->first_frame,
                                            commit->frame_pages, errp) &&
+           co_write_recall_index(s, errp) &&
            commit_co_write_record(&s->out, commit, slot, errp);
 }
 
@@ -188,6 +230,23 @@ static bool coroutine_fn co_plan(Sink *s, GError **errp)
     return s->plan != NULL;
 }
 
+/* What is like what.  An index that is damaged is not needed to read anything: one that is
+ * without what it said takes its place. */
+static void coroutine_fn co_load_recall_index(Sink *s)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (recall_index_co_load(s->e.recall, s->base, s->recall_pages, &error)) {
+        return;
+    }
+    g_warning("%s: nothing that the engram has is recalled: %s; embr-img compact makes a "
+              "new index", out_file_path(s->file), error->message);
+    recall_index_free(s->e.recall);
+    s->e.recall = recall_index_new();
+    frame_writer_set_index(s->e.frames, s->e.recall);
+    g_array_set_size(s->recall_pages, 0);
+}
+
 /* What is in the engram already. */
 static bool coroutine_fn co_recall(Sink *s, GError **errp)
 {
@@ -201,6 +260,10 @@ static bool coroutine_fn co_recall(Sink *s, GError **errp)
     }
     s->base_frames = frame_writer_count(s->e.frames);
     s->base_chunks = frame_writer_chunks(s->e.frames);
+    s->e.recall_frames = s->base_frames;
+    if (s->e.recall) {
+        co_load_recall_index(s);
+    }
     return true;
 }
 
@@ -249,6 +312,9 @@ static void sink_clear(Sink *s)
     frame_writer_free(s->e.frames);
     map_writer_free(s->e.map);
     codebook_free(s->e.codebook);
+    recall_index_free(s->e.recall);
+    g_free(s->e.counts);
+    g_clear_pointer(&s->recall_pages, g_array_unref);
     sink_contents_free(s->e.contents);
     manifest_writer_free(s->manifest);
     object_writer_clear(&s->out);
@@ -289,6 +355,13 @@ static bool coroutine_fn co_open_target(Sink *s, const char *path, const char *n
     return s->profiles != NULL;
 }
 
+/* An engram that was made to be made fast has no index, and gets none later. */
+static bool recalls(const Sink *s, const BlockdevCreateOptionsEngram *options)
+{
+    return s->base ? recall_index_is_there(s->base)
+                   : !options->has_effort || options->effort != ENGRAM_EFFORT_FAST;
+}
+
 static bool coroutine_fn co_sink(Sink *s, const char *path, const char *name,
                                  const BlockdevCreateOptionsEngram *options,
                                  GError **errp)
@@ -309,6 +382,14 @@ static bool coroutine_fn co_sink(Sink *s, const char *path, const char *name,
     s->e.chunker = &s->chunker;
     s->e.codebook = codebook_new();
     s->e.frames = frame_writer_new(&s->out, s->profiles);
+    s->e.counts =
+        g_new0(SinkProfileCounts, profile_set_table(s->profiles)->profiles->len);
+    if (recalls(s, options)) {
+        s->recall_pages = g_array_new(FALSE, FALSE, sizeof(EngramRef));
+        s->e.recall = recall_index_new();
+        s->e.recall_most = options->has_effort && options->effort == ENGRAM_EFFORT_MAX;
+        frame_writer_set_index(s->e.frames, s->e.recall);
+    }
     return co_encode(s, name, errp);
 }
 

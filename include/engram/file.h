@@ -61,6 +61,27 @@ uint8_t *coroutine_fn engram_file_co_load(EngramFile *f, const EngramRef *ref,
                                           EngramObjectType type, EngramObjectInfo *info,
                                           GError **errp);
 
+/*
+ * Where frames that corrections recall come from.  get: what the frame decodes to, until
+ * put; it is no correction itself.
+ */
+typedef struct EngramRecall {
+    const uint8_t *coroutine_fn (*co_get)(const EngramRef *frame, void **handle,
+                                          void *opaque, GError **errp);
+    void (*put)(void *handle, void *opaque);
+    void *opaque;
+} EngramRecall;
+/* A frame, which may be a correction: *is_correction (may be NULL) says so.  What it
+ * recalls comes from recall; NULL: from the file.  plain: it must be none. */
+uint8_t *coroutine_fn engram_file_co_load_frame(EngramFile *f, const EngramRef *ref,
+                                                const EngramRecall *recall, bool plain,
+                                                bool *is_correction,
+                                                EngramObjectInfo *info, GError **errp);
+/* The frame that such a frame, whose bytes are at data, recalls.  1; 0: it is no
+ * correction; -1. */
+int engram_file_recalled(const EngramFile *f, const void *data, const EngramRef *ref,
+                         EngramRef *recalled, GError **errp);
+
 /* By index, 0 to n_images - 1. */
 EngramImage *coroutine_fn engram_file_co_image(EngramFile *f, uint32_t index, GError **errp);
 /* The index of the image of that name; name NULL: the first.  -1 and an error,

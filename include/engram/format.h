@@ -77,14 +77,16 @@ typedef enum EngramObjectType {
     ENGRAM_OBJECT_COMMIT     = 12,
     ENGRAM_OBJECT_PARITY     = 13,  /* reserved */
     ENGRAM_OBJECT_KEYS       = 14,  /* reserved */
-    ENGRAM_OBJECT_RECALL     = 15,  /* reserved */
+    ENGRAM_OBJECT_RECALL     = 15,
     ENGRAM_OBJECT_VECTOR_INDEX = 16,
     ENGRAM_OBJECT_MEMBERS    = 17,
+    ENGRAM_OBJECT_FEATURES   = 18,
 } EngramObjectType;
 
 typedef enum EngramObjectCodec {
     ENGRAM_OBJECT_CODEC_STORE = 0,
     ENGRAM_OBJECT_CODEC_ZSTD  = 1,
+    ENGRAM_OBJECT_CODEC_DELTA = 2,  /* needs ENGRAM_INCOMPAT_DELTA; frames only */
 } EngramObjectCodec;
 
 enum {
@@ -104,6 +106,34 @@ typedef struct EngramObjectHeader {
     le64_t header_checksum;         /* XXH3-64 of the 24 bytes before it */
 } EngramObjectHeader;
 G_STATIC_ASSERT(sizeof(EngramObjectHeader) == 32);
+
+/* Section "Corrections": what the payload of a frame with ENGRAM_OBJECT_CODEC_DELTA begins
+ * with; a zstd frame follows, made with what the recalled one decodes to as its prefix. */
+typedef struct EngramCorrection {
+    EngramRef recalled;             /* a frame before this one that is no correction */
+} EngramCorrection;
+G_STATIC_ASSERT(sizeof(EngramCorrection) == 16);
+
+/* Section "Recall index" */
+enum {
+    ENGRAM_FEATURES_PER_CHUNK = 4,
+    ENGRAM_FEATURE_RATE       = 128,    /* one place in so many is sampled */
+};
+
+typedef struct EngramRecallRoot {
+    le32_t pages;
+    le16_t features;                    /* of a chunk, at most: ENGRAM_FEATURES_PER_CHUNK */
+    le16_t rate;                        /* ENGRAM_FEATURE_RATE */
+    /* pages x EngramRef */
+} EngramRecallRoot;
+G_STATIC_ASSERT(sizeof(EngramRecallRoot) == 8);
+
+/* A page of features is a row of these, each followed by features x le32_t. */
+typedef struct EngramFrameFeatures {
+    le32_t frame;                       /* its number in the directory */
+    le32_t features;
+} EngramFrameFeatures;
+G_STATIC_ASSERT(sizeof(EngramFrameFeatures) == 8);
 
 /* Section "Frames and chunk lists" */
 typedef struct EngramChunkList {
@@ -132,7 +162,7 @@ enum {
 typedef enum EngramMapKind {
     ENGRAM_MAP_ZERO    = 0,
     ENGRAM_MAP_CHUNK   = 1,
-    ENGRAM_MAP_DELTA   = 2,             /* needs ENGRAM_INCOMPAT_DELTA */
+    ENGRAM_MAP_DELTA   = 2,             /* reserved */
     ENGRAM_MAP_DROPPED = 3,             /* free space that was not kept: reads as zeroes */
 } EngramMapKind;
 
@@ -282,7 +312,7 @@ typedef struct EngramCommit {
     EngramRef previous;                 /* commit; none for the first */
     EngramRef profiles;                 /* JSON of the schema's ProfileTable */
     EngramRef keys;                     /* reserved for encryption */
-    EngramRef recall;                   /* reserved for the recall index */
+    EngramRef recall;                   /* recall index; none: nothing is recalled */
     EngramRef parity;                   /* reserved */
     le32_t chunk_min;                   /* chunker: docs, section "Chunk boundaries" */
     le32_t chunk_avg;

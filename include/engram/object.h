@@ -53,6 +53,17 @@ bool engram_ref_check(const EngramRef *ref, EngramObjectType type, uint64_t end,
  */
 EngramRef engram_object_append(GByteArray *out, uint64_t base, EngramObjectType type,
                                uint8_t profile, int level, const void *raw, size_t len);
+/*
+ * The same for a frame, as the correction of another one: recalled, which decodes to the
+ * prefix.  False, with out as it was: that saves nothing.
+ */
+bool engram_object_append_correction(GByteArray *out, uint64_t base, uint8_t profile,
+                                     int level, const void *raw, size_t len,
+                                     const EngramRef *recalled, const void *prefix,
+                                     EngramRef *ref);
+/* Makes another place that of the frame that is recalled by a correction: object is all of
+ * it, and right. */
+void engram_object_set_recalled(uint8_t *object, const EngramRef *recalled);
 
 /* Reads the header of the object at offset (for messages). len is what there is
  * of the file from there on; the payload need not be there. */
@@ -66,6 +77,22 @@ bool engram_object_parse_header(const void *data, size_t len, uint64_t offset,
  */
 bool engram_object_decode(const void *data, const EngramRef *ref, EngramObjectType type,
                           void *raw, EngramObjectInfo *info, GError **errp);
+
+/* Whether that object, whose header is at data, says that it is a correction. */
+static inline bool engram_object_is_correction(const void *data)
+{
+    return ((const EngramObjectHeader *)data)->codec == ENGRAM_OBJECT_CODEC_DELTA;
+}
+/*
+ * Of such a frame, verified.  1: *recalled is the frame that this one,
+ * at offset, corrects: it lies before it.  0: it is none.  -1: it is damaged.
+ */
+int engram_object_recalled(const void *data, const EngramRef *ref, EngramRef *recalled,
+                           GError **errp);
+/* Decodes a correction: prefix is what the frame that it recalls decodes to. */
+bool engram_object_decode_correction(const void *data, const EngramRef *ref,
+                                     const void *prefix, size_t prefix_len, void *raw,
+                                     EngramObjectInfo *info, GError **errp);
 
 /* The object that ref speaks of is stored as it is: its payload is what it decodes to. */
 static inline bool engram_ref_is_stored(const EngramRef *ref)

@@ -32,13 +32,19 @@ except OSError as error:
 ZSTD.ZSTD_decompress.restype = ctypes.c_size_t
 ZSTD.ZSTD_decompress.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p,
                                  ctypes.c_size_t]
+ZSTD.ZSTD_createDCtx.restype = ctypes.c_void_p
+ZSTD.ZSTD_freeDCtx.argtypes = [ctypes.c_void_p]
+ZSTD.ZSTD_DCtx_refPrefix.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t]
+ZSTD.ZSTD_decompressDCtx.restype = ctypes.c_size_t
+ZSTD.ZSTD_decompressDCtx.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t,
+                                     ctypes.c_char_p, ctypes.c_size_t]
 XXHASH.XXH3_64bits.restype = ctypes.c_uint64
 XXHASH.XXH3_64bits.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
 
 MAGIC = b'\x89ENGRAM\n'
 (FRAME, CHUNKS, FRAME_DIR, MAP, SEGMENTS, MAP_ROOT, FILES, VECTORS, MANIFEST, IMAGE,
  PROFILES, COMMIT) = range(1, 13)
-VECTOR_INDEX, MEMBERS = 16, 17
+RECALL, VECTOR_INDEX, MEMBERS, FEATURES = 15, 16, 17, 18
 ZERO, CHUNK, DELTA, DROPPED = range(4)
 NONE = (0, 0, 0)
 
@@ -63,7 +69,8 @@ class Engram:
         slots = [s for s in (self.read_slot(0), self.read_slot(1)) if s]
         need(slots, 'no valid slot')
         self.slot = max(slots, key=lambda s: s['sequence'])
-        need(self.slot['incompatible'] == 0, 'incompatible features')
+        need(self.slot['incompatible'] in (0, 2), 'incompatible features')
+        self.corrections = 0
         self.read_commit()
 
     def read_slot(self, index):
@@ -95,7 +102,20 @@ class Engram:
         need(checksum(head[:24]) == own, 'header checksum at 0x%x', offset)
         return kind, codec, flags, profile, stored, raw, payload
 
-    def load(self, ref, expected):
+    def correct(self, offset, data, raw):
+        recalled = ref_at(data, 0)
+        need(recalled[0] < offset, 'correction at 0x%x of what is behind it', offset)
+        prefix = self.load(recalled, FRAME, plain=True)
+        out = ctypes.create_string_buffer(raw)
+        context = ZSTD.ZSTD_createDCtx()
+        ZSTD.ZSTD_DCtx_refPrefix(context, prefix, len(prefix))
+        n = ZSTD.ZSTD_decompressDCtx(context, out, raw, data[16:], len(data) - 16)
+        ZSTD.ZSTD_freeDCtx(context)
+        need(n == raw, 'zstd at 0x%x', offset)
+        self.corrections += 1
+        return out.raw
+
+    def load(self, ref, expected, plain=False):
         offset, ref_stored, ref_raw = ref
         need(offset % 8 == 0 and offset >= 8192 and offset + ref_stored <= self.slot['end']
              if hasattr(self, 'slot') else True, 'reference to 0x%x', offset)
@@ -111,7 +131,11 @@ class Engram:
         if codec == 0:
             need(stored == raw, 'stored object at 0x%x', offset)
             return data
-        need(codec == 1 and stored < raw, 'codec at 0x%x', offset)
+        need(codec in (1, 2) and stored < raw, 'codec at 0x%x', offset)
+        if codec == 2:
+            need(kind == FRAME and not plain and self.slot['incompatible'] & 2,
+                 'correction at 0x%x', offset)
+            return self.correct(offset, data, raw)
         out = ctypes.create_string_buffer(raw)
         need(ZSTD.ZSTD_decompress(out, raw, data, stored) == raw, 'zstd at 0x%x', offset)
         return out.raw
@@ -286,9 +310,28 @@ def segment_digest(entries, frames):
     return out.digest()
 
 
+def verify_recall_index(engram):
+    root = ref_at(engram.commit, 64)
+    need((root != NONE) == bool(engram.slot['autoclear'] & 1), 'recall index')
+    if root == NONE:
+        return
+    data = engram.load(root, RECALL)
+    pages, features, rate = struct.unpack_from('<IHH', data)
+    need(len(data) == 8 + 16 * pages and (features, rate) == (4, 128), 'recall index')
+    for i in range(pages):
+        page, at = engram.load(ref_at(data, 8 + 16 * i), FEATURES), 0
+        while at < len(page):
+            frame, n = struct.unpack_from('<II', page, at)
+            need(frame < engram.frames and at + 8 + 4 * n <= len(page), 'features page')
+            at += 8 + 4 * n
+        need(at == len(page), 'size of a features page')
+
+
 def verify(engram):
     frames = read_codebook(engram)
     json.loads(engram.load(engram.profiles, PROFILES))
+    verify_recall_index(engram)
+    print('%d frames, %d corrections' % (engram.frames, engram.corrections))
     names = set()
     for i in range(len(engram.images)):
         image = engram.image(i)

@@ -85,6 +85,53 @@ START_TEST(test_round_trip)
 }
 END_TEST
 
+START_TEST(test_correction)
+{
+    enum { LEN = 100000, AT = 8192 };
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    g_autofree uint8_t *prefix = make_noise(LEN);
+    g_autofree uint8_t *raw = g_memdup2(prefix, LEN);
+    g_autofree uint8_t *back = g_malloc(LEN);
+    EngramRef recalled = engram_ref_make(AT, 50000, LEN), found, ref;
+    EngramObjectInfo info;
+
+    raw[LEN / 2] ^= 1;
+    ck_assert(engram_object_append_correction(out, 1 << 20, 3, 3, raw, LEN, &recalled,
+                                              prefix, &ref));
+    ck_assert_uint_eq(out->len, engram_ref_span(&ref));
+    ck_assert_uint_lt(out->len, 200);
+    ck_assert(engram_object_is_correction(out->data));
+    ck_assert_int_eq(engram_object_recalled(out->data, &ref, &found, NULL), 1);
+    ck_assert(engram_ref_equal(&found, &recalled));
+    ck_assert(engram_object_decode_correction(out->data, &ref, prefix, LEN, back, &info,
+                                              NULL));
+    ck_assert_mem_eq(back, raw, LEN);
+    ck_assert(info.codec == ENGRAM_OBJECT_CODEC_DELTA && info.profile == 3);
+    /* Not as if it were none, nor from something else. */
+    ck_assert(!decode(out->data, &ref, ENGRAM_OBJECT_FRAME, back));
+    ck_assert(!engram_object_decode_correction(out->data, &ref, prefix, LEN / 2, back, NULL,
+                                               NULL));
+    /* The recalled frame is elsewhere now. */
+    recalled.offset = le64_make(2 * AT);
+    engram_object_set_recalled(out->data, &recalled);
+    ck_assert_int_eq(engram_object_recalled(out->data, &ref, &found, NULL), 1);
+    ck_assert(engram_ref_equal(&found, &recalled));
+    /* Nor behind the correction, or in the slots. */
+    static const uint64_t bad[] = { 0, 8, 1 << 20, 2 << 20 };
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        recalled.offset = le64_make(bad[i]);
+        engram_object_set_recalled(out->data, &recalled);
+        ck_assert_int_eq(engram_object_recalled(out->data, &ref, &found, NULL), -1);
+    }
+    /* What saves nothing is none. */
+    g_autofree uint8_t *text = make_text(LEN);
+    guint before = out->len;
+    ck_assert(!engram_object_append_correction(out, 1 << 20, 3, 3, prefix, LEN, &recalled,
+                                               text, &ref));
+    ck_assert_uint_eq(out->len, before);
+}
+END_TEST
+
 START_TEST(test_every_changed_byte_is_found)
 {
     enum { LEN = 600 };
@@ -196,6 +243,7 @@ int main(void)
     TCase *tc = tcase_create("all");
 
     tcase_add_test(tc, test_round_trip);
+    tcase_add_test(tc, test_correction);
     tcase_add_loop_test(tc, test_every_changed_byte_is_found, 0, 2);
     tcase_add_test(tc, test_hostile);
     tcase_add_test(tc, test_refs);

@@ -436,7 +436,6 @@ static void coroutine_fn co_test_refused(void)
         bool fix;
     } cases[] = {
         { 16, 1, "encryption", true },
-        { 16, 2, "corrections", true },
         { 16, 4, "sources", true },
         { 21, 8, "feature bit 43", true },
         { 8, 2, "format version 3", true },
