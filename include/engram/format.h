@@ -117,7 +117,7 @@ G_STATIC_ASSERT(sizeof(EngramCorrection) == 16);
 /* Section "Recall index" */
 enum {
     ENGRAM_FEATURES_PER_CHUNK = 4,
-    ENGRAM_FEATURE_RATE       = 128,    /* one place in so many is sampled */
+    ENGRAM_FEATURE_RATE       = 512,    /* one place in so many is sampled */
 };
 
 typedef struct EngramRecallRoot {

@@ -15,7 +15,7 @@ def text(seed, size):
         out.append(r.choice(words))
         size -= len(out[-1]) + 1
     return bytearray(b' '.join(out))
-files = {'lib%d' % i: text(i, 400000) for i in range(8)}
+files = {'lib%d' % i: text(i, 300000) for i in range(5)}
 for version in range(1, 4):
     os.makedirs('tree%d/usr/lib' % version)
     for name, data in files.items():
@@ -67,7 +67,7 @@ exact v.engram one=disk1.raw two=disk2.raw three=disk3.raw
 [ "$(corrections)" -gt 0 ] || fail "nothing is a correction"
 [ "$second" -lt $((first / 5)) ] || fail "second version: $second bytes, the first $first"
 [ "$third" -lt $((first / 5)) ] || fail "third version: $third bytes, the first $first"
-stat_of v.engram 1 's["delta"]["bytes"] > 2000000 > s["verbatim"]["bytes"]' || fail "stats"
+stat_of v.engram 1 's["delta"]["bytes"] > 900000 > s["verbatim"]["bytes"]' || fail "stats"
 stat_of v.engram 1 'all(p["in"] == p["same"] + p["zero"] + p["delta"] + p["verbatim"]
     for p in s["profiles"])' || fail "stats of profiles"
 
@@ -90,9 +90,10 @@ exact compacted.engram two=disk2.raw three=disk3.raw
 [ "$(size compacted.engram)" -lt "$(size less.engram)" ] || fail "compacting makes it larger"
 "$EMBR_IMG" convert -O engram --append -o image=one disk1.raw compacted.engram
 exact compacted.engram two=disk2.raw three=disk3.raw one=disk1.raw
-stat_of compacted.engram 2 's["delta"]["bytes"] > s["verbatim"]["bytes"]' ||
-    stat_of compacted.engram 2 's["verbatim"]["bytes"] == 0' ||
+stat_of compacted.engram 2 's["verbatim"]["bytes"] < 700000' || {
+    "$EMBR_IMG" info compacted.engram >&2
     fail "what was compacted is not recalled"
+}
 cp v.engram alone.engram
 "$EMBR_IMG" snapshot -d one alone.engram
 "$EMBR_IMG" snapshot -d two alone.engram

@@ -317,7 +317,7 @@ def verify_recall_index(engram):
         return
     data = engram.load(root, RECALL)
     pages, features, rate = struct.unpack_from('<IHH', data)
-    need(len(data) == 8 + 16 * pages and (features, rate) == (4, 128), 'recall index')
+    need(len(data) == 8 + 16 * pages and (features, rate) == (4, 512), 'recall index')
     for i in range(pages):
         page, at = engram.load(ref_at(data, 8 + 16 * i), FEATURES), 0
         while at < len(page):
