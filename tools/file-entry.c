@@ -3,6 +3,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "util/text.h"
+
 static const struct {
     mode_t format;
     char letter;
@@ -59,6 +61,12 @@ static bool is_device(uint32_t mode)
     return S_ISCHR(mode) || S_ISBLK(mode);
 }
 
+static void append_field(GString *out, uint64_t value, unsigned width, char behind)
+{
+    text_append_number(out, value, width, '0');
+    g_string_append_c(out, behind);
+}
+
 /* As ls --full-time shows it in UTC; only the seconds of years that have no date. */
 static void append_time(GString *out, const FsTime *when)
 {
@@ -66,12 +74,28 @@ static void append_time(GString *out, const FsTime *when)
     struct tm tm;
 
     if (gmtime_r(&sec, &tm)) {
-        g_string_append_printf(out, "%04d-%02d-%02d %02d:%02d:%02d.%09u +0000",
-                               tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
-                               tm.tm_min, tm.tm_sec, when->nsec);
+        const int64_t year = tm.tm_year + INT64_C(1900);
+
+        if (year < 0) {
+            g_string_append_c(out, '-');
+        }
+        append_field(out, ABS(year), year < 0 ? 3 : 4, '-');
+        append_field(out, tm.tm_mon + 1, 2, '-');
+        append_field(out, tm.tm_mday, 2, ' ');
+        append_field(out, tm.tm_hour, 2, ':');
+        append_field(out, tm.tm_min, 2, ':');
+        append_field(out, tm.tm_sec, 2, '.');
+        append_field(out, when->nsec, 9, ' ');
+        g_string_append_len(out, "+0000", 5);
     } else {
         g_string_append_printf(out, "%" PRId64 ".%09u", when->sec, when->nsec);
     }
+}
+
+static void append_column(GString *out, uint64_t value, unsigned width)
+{
+    g_string_append_c(out, ' ');
+    text_append_number(out, value, width, ' ');
 }
 
 void file_append_columns(GString *out, const FsStat *stat)
@@ -79,13 +103,18 @@ void file_append_columns(GString *out, const FsStat *stat)
     char mode[FILE_MODE_CHARS + 1];
 
     file_mode_string(stat->mode, mode);
-    g_string_append_printf(out, "%s %3u %5u %5u ", mode, stat->nlink, stat->uid,
-                           stat->gid);
+    g_string_append_len(out, mode, FILE_MODE_CHARS);
+    append_column(out, stat->nlink, 3);
+    append_column(out, stat->uid, 5);
+    append_column(out, stat->gid, 5);
     if (is_device(stat->mode)) {
-        g_string_append_printf(out, "%5u, %4u ", stat->rdev_major, stat->rdev_minor);
+        append_column(out, stat->rdev_major, 5);
+        g_string_append_c(out, ',');
+        append_column(out, stat->rdev_minor, 4);
     } else {
-        g_string_append_printf(out, "%11" PRIu64 " ", stat->size);
+        append_column(out, stat->size, 11);
     }
+    g_string_append_c(out, ' ');
     append_time(out, &stat->mtime);
     g_string_append_c(out, ' ');
 }

@@ -31,6 +31,21 @@ void text_append(GString *out, const char *bytes, TextStyle style)
     }
 }
 
+void text_append_number(GString *out, uint64_t value, unsigned width, char pad)
+{
+    char digits[20];
+    unsigned n = sizeof(digits);
+
+    do {
+        digits[--n] = '0' + value % 10;
+        value /= 10;
+    } while (value);
+    for (unsigned len = sizeof(digits) - n; len < width; len++) {
+        g_string_append_c(out, pad);
+    }
+    g_string_append_len(out, digits + n, sizeof(digits) - n);
+}
+
 char *text_printable(const char *bytes, TextStyle style)
 {
     GString *out = g_string_new(NULL);

@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <check.h>
 #include <stdlib.h>
 
@@ -30,6 +31,27 @@ START_TEST(masks_what_is_not_printable)
 }
 END_TEST
 
+START_TEST(numbers_are_as_printf_has_them)
+{
+    static const uint64_t values[] = {0, 1, 9, 10, 99, 100, 12345, UINT32_MAX, UINT64_MAX};
+    g_autoptr(GString) out = g_string_new(NULL);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(values); i++) {
+        for (int width = 0; width < 25; width++) {
+            g_autofree char *blanks = g_strdup_printf("%*" PRIu64, width, values[i]);
+            g_autofree char *zeroes = g_strdup_printf("%0*" PRIu64, width, values[i]);
+
+            g_string_truncate(out, 0);
+            text_append_number(out, values[i], width, ' ');
+            ck_assert_str_eq(out->str, blanks);
+            g_string_truncate(out, 0);
+            text_append_number(out, values[i], width, '0');
+            ck_assert_str_eq(out->str, zeroes);
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("text");
@@ -37,6 +59,7 @@ int main(void)
 
     tcase_add_test(tcase, escapes_what_is_not_printable);
     tcase_add_test(tcase, masks_what_is_not_printable);
+    tcase_add_test(tcase, numbers_are_as_printf_has_them);
     suite_add_tcase(suite, tcase);
 
     SRunner *runner = srunner_create(suite);
