@@ -25,12 +25,15 @@ void squashfs_data_init(SquashfsState *s)
 {
     s->blocks = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, kept_free);
     g_queue_init(&s->blocks_lru);
+    s->unpacking = g_hash_table_new(g_int64_hash, g_int64_equal);
+    co_queue_init(&s->unpacked);
     s->next_fragment = SQUASHFS_NO_FRAGMENT;
 }
 
 void squashfs_data_clear(SquashfsState *s)
 {
     g_clear_pointer(&s->blocks, g_hash_table_unref);
+    g_clear_pointer(&s->unpacking, g_hash_table_unref);
 }
 
 static unsigned keep_max(const SquashfsState *s)
@@ -40,12 +43,8 @@ static unsigned keep_max(const SquashfsState *s)
 
 static void keep(SquashfsState *s, uint64_t at, GBytes *content)
 {
-    Kept *kept = g_hash_table_lookup(s->blocks, &at);
+    Kept *kept = g_new0(Kept, 1);
 
-    if (kept) {
-        return;                         /* two have unpacked it at once */
-    }
-    kept = g_new0(Kept, 1);
     kept->at = at;
     kept->content = g_bytes_ref(content);
     kept->lru.data = kept;
@@ -257,23 +256,39 @@ bool coroutine_fn squashfs_data_co_read_run(SquashfsState *s, const SquashfsBloc
     return true;
 }
 
+static GBytes *coroutine_fn unpack_one(SquashfsState *s, const SquashfsBlock *block,
+                                       GError **errp)
+{
+    g_autofree uint8_t *out = g_malloc(room(s, block));
+    ssize_t got;
+
+    return read_blocks(s, block, 1, out, &got, errp)
+               ? g_bytes_new_take(g_steal_pointer(&out), got)
+               : NULL;
+}
+
 GBytes *coroutine_fn squashfs_data_co_get(SquashfsState *s, const SquashfsBlock *block,
                                           GError **errp)
 {
-    GBytes *content = find_kept(s, block->at);
-    ssize_t got;
+    GBytes *content;
 
+    /* Files whose ends are in one fragment are read at once: it is unpacked once. */
+    while (!(content = find_kept(s, block->at)) &&
+           g_hash_table_contains(s->unpacking, &block->at)) {
+        co_queue_wait(&s->unpacked);
+    }
     if (content) {
         return content;
     }
 
-    g_autofree uint8_t *out = g_malloc(room(s, block));
-
-    if (!read_blocks(s, block, 1, out, &got, errp)) {
-        return NULL;
+    uint64_t at = block->at;
+    g_hash_table_add(s->unpacking, &at);
+    content = unpack_one(s, block, errp);
+    g_hash_table_remove(s->unpacking, &at);
+    if (content) {
+        keep(s, at, content);
     }
-    content = g_bytes_new_take(g_steal_pointer(&out), got);
-    keep(s, block->at, content);
+    co_queue_all(&s->unpacked);
     return content;
 }
 

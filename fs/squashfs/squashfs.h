@@ -18,6 +18,7 @@
 
 #include "fs/buffer-cache.h"
 #include "fs/fs.h"
+#include "util/co-lock.h"
 #include "util/error.h"
 #include "util/units.h"
 #include "format.h"
@@ -64,6 +65,8 @@ typedef struct SquashfsState {
     unsigned next_track;
     GHashTable *blocks;                 /* data.c: offset -> what was unpacked */
     GQueue blocks_lru;                  /* oldest first */
+    GHashTable *unpacking;              /* data.c: offsets of what somebody is about to keep */
+    CoQueue unpacked;
     uint32_t next_fragment;             /* which comes after the last one used */
     FsIno last_ino;                     /* what was read last, and up to where */
     uint64_t last_end;
