@@ -40,6 +40,12 @@ static inline bool mbr_entry_used(const MbrEntry *entry)
     return le32_get(entry->sectors) != 0;
 }
 
+/* Finds out what is on the volume. */
+void coroutine_fn volume_co_recognise(Volume *volume);
+/* Adds, before the volume of that index, what is in tables within the volumes from the index
+ * first on. */
+void coroutine_fn volume_table_co_add_nested(BlockBackend *disk, VolumeTable *table,
+                                             guint first, guint before);
 /* A volume whose bytes are where map says; NULL: it cannot be read.  Takes info, not the
  * reference on map. */
 Volume *coroutine_fn volume_co_new_mapped(BlockBackend *disk, VolumeInfo *info,

@@ -167,7 +167,7 @@ static void volume_free(gpointer data)
     g_free(volume);
 }
 
-static void coroutine_fn co_recognise(Volume *volume)
+void coroutine_fn volume_co_recognise(Volume *volume)
 {
     g_auto(FsIdent) ident = {0};
 
@@ -217,7 +217,7 @@ Volume *coroutine_fn volume_co_new_mapped(BlockBackend *disk, VolumeInfo *info,
     volume->blk = blk_new(bs);
     volume->map = g_steal_pointer(&pieces);
     if (map) {
-        co_recognise(volume);
+        volume_co_recognise(volume);
     }
     return volume;
 }
@@ -296,7 +296,7 @@ static void coroutine_fn co_add_hybrid(BlockBackend *disk, VolumeTable *table)
 
     g_free(volume->info->path);
     volume->info->path = g_strdup("/disk");
-    co_recognise(volume);
+    volume_co_recognise(volume);
     g_ptr_array_add(table->volumes, volume);
 }
 
@@ -314,11 +314,17 @@ VolumeTable *coroutine_fn volume_table_co_open(BlockBackend *disk, GError **errp
         Volume *volume = g_ptr_array_index(table->volumes, i);
 
         if (!volume->holds_others) {
-            co_recognise(volume);
+            volume_co_recognise(volume);
         }
     }
     co_add_hybrid(disk, table);
+    if (strcmp(table->type, "none")) {
+        volume_table_co_add_nested(disk, table, 0, table->volumes->len);
+    }
+
+    guint partitions = table->volumes->len;
     lvm_co_add_volumes(disk, table);
+    volume_table_co_add_nested(disk, table, partitions, partitions);
     return g_steal_pointer(&table);
 }
 

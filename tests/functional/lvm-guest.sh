@@ -18,6 +18,14 @@ size=1228800, type=V
 size=20480, type=L
 END
 
+# A machine's disk, which is on a volume as it is.
+mkdir tree
+echo nested >tree/name
+mkfs.ext4 -q -d tree root.img 10M >mkfs.txt 2>&1
+truncate -s 20M machine
+printf 'label: gpt\nstart=2048, size=20480\n' | sfdisk -q machine
+dd if=root.img of=machine bs=512 seek=2048 conv=notrunc status=none
+
 guest -d disk <<'SCRIPT' || fail "the guest"
 tests=$EMBR_SOURCE/tests/functional
 export LVM_SUPPRESS_FD_WARNINGS=1
@@ -43,6 +51,7 @@ lv lvextend -y -L 130M group/linear /dev/ubda3
 lv lvcreate -y -Wn -Zn -L 40M -n fat group
 lv lvcreate -y -Wn -Zn -L 30M -n origin group
 lv lvcreate -y -s -L 20M -n earlier group/origin
+lv lvcreate -y -Wn -Zn -L 20M -n machine group
 lv lvcreate -y -Wn -Zn -L 30M --type raid1 -m 1 --nosync -n raid group
 lv lvcreate -y -Wn -L 40M -T group/pool
 lv lvcreate -y -V 100M -T -n thin group/pool
@@ -54,6 +63,7 @@ mkfs.ext4 -q -b 1024 /dev/group/linear
 mkfs.ext4 -q /dev/group/striped
 mkfs.xfs -q /dev/group/xfs
 mkfs.fat -F 16 /dev/group/fat >/dev/null
+dd if=machine of=/dev/group/machine bs=1M conv=fsync status=none
 for name in origin raid thin cached; do
     mkfs.ext4 -q -b 1024 "/dev/group/$name"
     mount "/dev/group/$name" /mnt
@@ -80,11 +90,11 @@ table = json.load(open('table.json'))
 assert not table['warnings'], table['warnings']
 volumes = {v['path']: v for v in table['volumes'] if v['path'].startswith('/group/')}
 expected = {'linear': 'linear', 'striped': 'striped', 'xfs': 'linear', 'fat': 'linear',
-            'origin': 'linear', 'earlier': 'snapshot', 'raid': 'raid1', 'pool': 'thin-pool',
-            'thin': 'thin', 'cached': 'cache'}
+            'origin': 'linear', 'machine': 'linear', 'earlier': 'snapshot', 'raid': 'raid1',
+            'pool': 'thin-pool', 'thin': 'thin', 'cached': 'cache'}
 assert {k[7:]: v['type'] for k, v in volumes.items()} == expected, volumes
 readable = {k[7:] for k, v in volumes.items() if 'problem' not in v}
-assert readable == {'linear', 'striped', 'xfs', 'fat', 'origin'}, readable
+assert readable == {'linear', 'striped', 'xfs', 'fat', 'origin', 'machine'}, readable
 END
 for name in earlier raid pool thin cached; do
     expect_failure 1 "/group/$name: it (is|has) .*, which this version cannot read" \
@@ -108,6 +118,7 @@ check_files()
             fail "$name of $image: not as Linux shows it"
     done
     [ "$("$EMBR_IMG" cat "$image" /group/origin/file)" = "in origin" ] || fail "$image: origin"
+    [ "$("$EMBR_IMG" cat "$image" /p5/name)" = nested ] || fail "$image: a disk on a volume"
 }
 
 check_files disk
