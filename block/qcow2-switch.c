@@ -538,13 +538,13 @@ static void free_reserved(Qcow2Switch *sw)
 
 void coroutine_fn qcow2_co_switch_abort(Qcow2Switch *sw)
 {
+    if (!sw->blocks) {
+        return;
+    }
     BlockDriverState *bs = sw->bs;
     Qcow2State *s = bs->opaque;
     Qcow2Writer *w = s->writer;
 
-    if (!sw->blocks) {
-        return;
-    }
     if (w->switching) {
         w->switching = false;
         qcow2_cache_clear(s->l2_cache);
