@@ -147,8 +147,18 @@ static int coroutine_fn qcow2_co_open(BlockDriverState *bs, const BlockdevOption
     if (!s->l1_table || !co_open_data_file(bs, own, errp)) {
         return -EINVAL;
     }
+    if (own && own->has_lazy_refcounts && own->lazy_refcounts && s->header.version < 3) {
+        g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
+                    "%s: Lazy refcounts require a qcow2 image with at least qemu 1.1 "
+                    "compatibility level", bdrv_filename(bs));
+        return -EINVAL;
+    }
     make_caches(bs, own);
-    return bdrv_is_read_only(bs) ? 0 : qcow2_co_writer_open(bs, errp);
+    ret = bdrv_is_read_only(bs) ? 0 : qcow2_co_writer_open(bs, errp);
+    if (s->writer && own && own->has_lazy_refcounts) {
+        s->writer->lazy = own->lazy_refcounts;
+    }
+    return ret;
 }
 
 static bool qcow2_has_zero_init(BlockDriverState *bs)

@@ -54,6 +54,21 @@ expect_failure 1 "Block format 'qcow2' does not support the option 'foo'" \
 expect_failure 1 "Unknown driver 'nosuch'" \
     "$EMBR_IO" "json:{'driver':'nosuch','file.filename':'a.qcow2'}" -c length
 
+# Counts are left behind, and the image marked so, only where that was asked for.
+lazy_mark()
+{
+    "$EMBR_IO" --image-opts "driver=qcow2,lazy-refcounts=$1,file.filename=c.qcow2" \
+        -c 'write 0 64k' -c flush -c abort >/dev/null 2>&1 && fail "abort"
+    od -An -tu1 -j79 -N1 c.qcow2 | tr -d ' '
+}
+for asked in on off; do
+    qemu-img create -q -f qcow2 -o lazy_refcounts=on c.qcow2 1M
+    [ "$(lazy_mark $asked)" = $((${#asked} == 2)) ] || fail "lazy-refcounts=$asked"
+done
+qemu-img create -q -f qcow2 -o compat=0.10 c.qcow2 1M
+expect_failure 1 'c.qcow2: Lazy refcounts require' \
+    "$EMBR_IO" --image-opts driver=qcow2,lazy-refcounts=on,file.filename=c.qcow2 -c length
+
 # Every option is in the manual page.
 page=$EMBR_SOURCE/docs/man/embr-io.1
 for option in $("$EMBR_IO" --help | grep -oE -- '--[a-z-]+' | sort -u); do
