@@ -60,7 +60,7 @@ bool file_open_descriptor(const char *path, int open_flags, int *fd, struct stat
     }
     if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode)) {
         g_set_error(errp, EMBR_ERROR, EMBR_ERROR_INVALID,
-                    "'file' driver requires '%s' to be a regular file", path);
+                    "'%s': 'file' driver requires '%s' to be a regular file", path, path);
         return false;
     }
     return true;

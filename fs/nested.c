@@ -35,9 +35,7 @@ static bool adopt(Nesting *n, const Volume *parent, Volume *volume)
     VolumeInfo *info = volume->info;
     const char *wrong = NULL;
 
-    if (!range_fits(info->offset, info->size, parent->info->size)) {
-        wrong = "is not within it";
-    } else if (info->size == parent->info->size) {
+    if (info->size == parent->info->size) {
         wrong = "is all of it";
     } else if (n->found->len >= NESTED_MAX) {
         wrong = "is one too many";
@@ -55,6 +53,20 @@ static bool adopt(Nesting *n, const Volume *parent, Volume *volume)
     info->path = g_strdup_printf("/p%u", info->number);
     info->offset += parent->info->offset;
     volume->has_dependents = parent->has_dependents;
+    return true;
+}
+
+/* The first sector of a partition may have a table of old: the boot record of an extended
+ * partition that was there, say.  It tells of more than there is. */
+static bool is_current(const VolumeTable *inner, const Volume *parent)
+{
+    for (guint i = 0; i < inner->volumes->len; i++) {
+        const VolumeInfo *info = ((Volume *)g_ptr_array_index(inner->volumes, i))->info;
+
+        if (!range_fits(info->offset, info->size, parent->info->size)) {
+            return false;
+        }
+    }
     return true;
 }
 
@@ -106,9 +118,9 @@ static void coroutine_fn co_look_into(Nesting *n, Volume *parent, unsigned depth
     }
 
     g_autoptr(VolumeTable) inner = part_table_co_read(parent->blk, &error);
-    if (inner) {
+    if (inner && is_current(inner, parent)) {
         co_take(n, parent, inner, depth);
-    } else {
+    } else if (!inner) {
         volume_table_warn(n->table, "%s: %s", parent->info->path, error->message);
     }
 }

@@ -106,8 +106,8 @@ check_compare -s -f raw -F raw hole.raw zeroes.raw
 
 # A fifo and a directory are refused, at once.
 mkfifo fifo
-expect_failure 1 "fifo" timeout 10 "$EMBR_IMG" info fifo
-expect_failure 1 "directory" "$EMBR_IMG" info .
+expect_failure 1 "requires 'fifo' to be a regular file" timeout 10 "$EMBR_IMG" info fifo
+expect_failure 1 "requires '.' to be a regular file" "$EMBR_IMG" info .
 expect_failure 1 "Could not open 'missing.raw': No such file or directory" \
     "$EMBR_IMG" convert -O raw missing.raw out2.raw
 expect_failure 1 "Unknown protocol 'nbd'" "$EMBR_IMG" info nbd:localhost

@@ -64,12 +64,16 @@ for options in cluster_size=512 cluster_size=64k cluster_size=2M extended_l2=on 
     refcount_bits=1 compression_type=zstd preallocation=metadata lazy_refcounts=on \
     data_file=d; do
     for flag in -c -S0 -S4k; do
-        [ "$flag/$options" != -c/data_file=d ] || continue
+        case $flag/$options in
+        -c/data_file=d | -c/preallocation=metadata) continue ;;
+        esac
         rm -f t.qcow2 d
         "$EMBR_IMG" convert $flag -O qcow2 -o "$options" disk.raw t.qcow2
         sound t.qcow2 disk.raw "convert $flag -o $options"
     done
 done
+expect_failure 1 'Compression and preallocation not supported at the same time' \
+    "$EMBR_IMG" convert -c -O qcow2 -o preallocation=metadata disk.raw t.qcow2
 # Compressed ones take no more than qemu-img's.
 "$EMBR_IMG" convert -c -O qcow2 disk.raw ours.qcow2
 qemu-img convert -c -O qcow2 disk.raw theirs.qcow2
